@@ -1,0 +1,56 @@
+"""What every other module may know: array aliases, checks and the error of a run.
+
+Arrays are NHWC with a batch of one. Names are kept out of the shapes of the
+aliases (`_`), because a named axis would bind across arguments and force content
+and style to one size.
+"""
+
+import difflib
+from collections.abc import Collection
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+Image = Float[Array, "1 _ _ 3"]
+FeatureMap = Float[Array, "1 _ _ _"]
+Features = dict[str, FeatureMap]
+Scalar = Float[Array, ""]
+Statistic = PyTree[Array]
+Params = dict[str, dict[str, Array]]
+"""Arrays of a network: `{"preprocess": {"kernel", "bias"}, "conv1_1": {...}, ...}`.
+
+`preprocess` maps RGB pixels in [0, 1] to the network's input as a 1x1 convolution,
+kernel [3, 3] (in, out) and bias [3]. Every `convB_N` has a kernel [3, 3, I, O] and a
+bias [O].
+"""
+
+
+def check_one_of(what: str, value: str, options: Collection[str]) -> None:
+    """Raise `ValueError` naming the closest option if `value` is not in `options`."""
+    if value in options:
+        return
+    near = difflib.get_close_matches(value, options, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(
+        f"unknown {what} {value!r}.{hint} Options: {', '.join(sorted(options))}"
+    )
+
+
+def check_same_shape(what: str, first: jax.Array, second: jax.Array) -> None:
+    """Raise `ValueError` if two arrays differ in shape: broadcasting would hide it."""
+    if first.shape != second.shape:
+        raise ValueError(
+            f"{what} must have the same shape, got {first.shape} and {second.shape}"
+        )
+
+
+def check_positive(what: str, value: float) -> None:
+    """Raise `ValueError` unless `value` is above zero."""
+    if not value > 0:
+        raise ValueError(f"{what} must be above 0, got {value}")
+
+
+def as_statistics_dtype(features: FeatureMap) -> FeatureMap:
+    """Widen half-precision features to float32; float32 and float64 stay."""
+    return features.astype(jnp.promote_types(features.dtype, jnp.float32))
