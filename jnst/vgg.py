@@ -1,0 +1,317 @@
+"""VGG16 and VGG19 as feature extractors: layer names, pooling, padding, depth.
+
+Images are RGB in [0, 1], shape [1, H, W, 3]; `params["preprocess"]` turns them into
+what the weights were trained on. A network is described by its parameters alone:
+which backbone it is, and how wide, is read from them. To add a backbone, add a row to
+`BACKBONES`; to add a pooling or a padding, add a row to `POOLINGS` or `PADDINGS`.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jnst.base import FeatureMap, Image, Params, check_one_of
+
+BACKBONES: dict[str, tuple[int, ...]] = {
+    "vgg16": (2, 2, 3, 3, 3),
+    "vgg19": (2, 2, 4, 4, 4),
+}
+"""Convolutions in each of the five blocks (Simonyan & Zisserman 2015, table 1, D, E)."""
+
+
+def layer_names(backbone: str) -> list[str]:
+    """List a backbone's layers in order, as torchvision numbers `features`."""
+    names = []
+    for block, count in enumerate(BACKBONES[backbone], start=1):
+        for index in range(1, count + 1):
+            names += [f"conv{block}_{index}", f"relu{block}_{index}"]
+        names.append(f"pool{block}")
+    return names
+
+
+_SPELLINGS = (
+    (r"(relu|conv)(\d)_(\d)", r"\1\2_\3"),
+    (r"pool(\d)", r"pool\1"),
+    (r"block(\d)_conv(\d)", r"relu\1_\2"),  # Keras: this is the output after the ReLU
+    (r"block(\d)_pool", r"pool\1"),
+    (r"r(\d)(\d)", r"relu\1_\2"),  # Gatys' notebook
+    (r"p(\d)", r"pool\1"),
+)
+
+
+def canonical_layer(name: str, backbone: str = "vgg19") -> str:
+    """Return the one spelling used inside for a layer's usual names.
+
+    Args:
+      name: `relu4_2`, `conv4_2` (before the ReLU), `pool4`, Keras' `block4_conv2` (after
+        the ReLU) and `block4_pool`, Gatys' `r42` and `p4`, torchvision's `features.22`.
+      backbone: Key of `BACKBONES`.
+
+    Returns:
+      `reluB_N`, `convB_N` or `poolB`.
+
+    Raises:
+      ValueError: If the backbone has no such layer.
+    """
+    check_one_of("backbone", backbone, BACKBONES)
+    names = layer_names(backbone)
+    match = re.fullmatch(r"features\.(\d+)", name)
+    if match and int(match[1]) < len(names):
+        return names[int(match[1])]
+    for pattern, spelling in _SPELLINGS:
+        if re.fullmatch(pattern, name):
+            name = re.sub(pattern, spelling, name)
+            break
+    check_one_of(f"layer of {backbone}", name, names)
+    return name
+
+
+def backbone_of(params: Params) -> str:
+    """Name the backbone that parameters belong to, from their layers."""
+    return "vgg19" if "conv3_4" in params else "vgg16"
+
+
+class Pooling(NamedTuple):
+    """A 2x2 pooling of stride 2.
+
+    Attributes:
+      reduce: Joins the four corners of all windows, each [1, h, w, C].
+      rescale: Factor that brings activations back to max pooling's scale
+        (crowsonkb/style-transfer-pytorch, `pooling_scales`).
+    """
+
+    reduce: Any
+    rescale: float
+
+
+def _max4(a: Array, b: Array, c: Array, d: Array) -> Array:
+    # Strided slices and maxima: XLA's reduce_window has a slow backward on CPU.
+    return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
+
+
+def _mean4(a: Array, b: Array, c: Array, d: Array) -> Array:
+    return (a + b + c + d) / 4
+
+
+def _norm4(a: Array, b: Array, c: Array, d: Array) -> Array:
+    squares = a * a + b * b + c * c + d * d
+    positive = squares > 0  # the root's derivative at 0 is infinite
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0)
+
+
+POOLINGS: dict[str, Pooling] = {
+    "max": Pooling(_max4, 1.0),
+    "average": Pooling(_mean4, 2.0),
+    "l2": Pooling(_norm4, 0.78),
+}
+
+PADDINGS: dict[str, str] = {
+    "zeros": "constant",
+    "replicate": "edge",
+    "reflect": "reflect",
+}
+"""How a convolution sees beyond the border, as `jnp.pad` calls it."""
+
+
+def pool(x: FeatureMap, kind: str, *, rescale: bool, ceil: bool) -> FeatureMap:
+    """Pool 2x2 windows with stride 2.
+
+    Args:
+      x: Feature map [1, H, W, C].
+      kind: Key of `POOLINGS`.
+      rescale: Whether to multiply by the pooling's `rescale`.
+      ceil: Whether an odd last row or column makes a window of its own (Caffe,
+        MatConvNet, TensorFlow's "SAME") or is dropped (Keras, torchvision).
+
+    Returns:
+      Feature map [1, H // 2, W // 2, C], rounded up where `ceil`.
+    """
+    _, height, width, _ = x.shape
+    if ceil:  # a repeated edge changes neither the maximum nor the mean of a window
+        x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), "edge")
+    else:
+        x = x[:, : height // 2 * 2, : width // 2 * 2]
+    corners = [x[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    factor = POOLINGS[kind].rescale if rescale else 1.0
+    pooled = POOLINGS[kind].reduce(*corners)
+    return pooled if factor == 1.0 else pooled * factor
+
+
+class VGG(nn.Module):
+    """The convolutional part of a VGG, up to the deepest layer asked for.
+
+    Attributes:
+      backbone: Key of `BACKBONES`.
+      channels: Output channels of each convolution, by name.
+      layers: Canonical names of the layers to return.
+      pooling: Key of `POOLINGS`.
+      pooling_rescale: See `Pooling.rescale`.
+      pooling_ceil: See `pool`.
+      padding: Key of `PADDINGS`.
+      padding_layers: "all" or "first": the convolutions `padding` holds for; the
+        others pad with zeros.
+      dtype: Type of activations, None for the input's.
+    """
+
+    backbone: str
+    channels: tuple[tuple[str, int], ...]
+    layers: tuple[str, ...]
+    pooling: str = "max"
+    pooling_rescale: bool = False
+    pooling_ceil: bool = False
+    padding: str = "zeros"
+    padding_layers: str = "all"
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: FeatureMap) -> dict[str, FeatureMap]:
+        """Map preprocessed pixels [1, H, W, 3] to {layer: [1, h, w, C]}."""
+        features = {}
+        names = layer_names(self.backbone)
+        depth = max(names.index(layer) for layer in self.layers)
+        for name in names[: depth + 1]:
+            if name.startswith("conv"):
+                x = self._convolve(x, name)
+            elif name.startswith("relu"):
+                x = nn.relu(x)
+            else:
+                x = pool(
+                    x,
+                    self.pooling,
+                    rescale=self.pooling_rescale,
+                    ceil=self.pooling_ceil,
+                )
+            if name in self.layers:
+                features[name] = x
+        return features
+
+    def _convolve(self, x: FeatureMap, name: str) -> FeatureMap:
+        first_only = self.padding_layers == "first" and name != "conv1_1"
+        mode = PADDINGS["zeros" if first_only else self.padding]
+        convolution = nn.Conv(
+            dict(self.channels)[name],
+            kernel_size=(3, 3),
+            padding="SAME" if mode == "constant" else "VALID",
+            dtype=self.dtype,
+            name=name,
+        )
+        if mode != "constant":
+            x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode)
+        return convolution(x)
+
+
+def preprocess(params: Params, image: Image) -> Image:
+    """Turn RGB in [0, 1] into the network's input, as the weights file says."""
+    kernel, bias = params["preprocess"]["kernel"], params["preprocess"]["bias"]
+    return image @ kernel + bias.reshape(1, 1, 1, 3)
+
+
+def mean_pixel(params: Params) -> Float[Array, "3"]:
+    """Return the RGB colour in [0, 1] that the network sees as zero."""
+    kernel, bias = params["preprocess"]["kernel"], params["preprocess"]["bias"]
+    return jnp.linalg.solve(kernel.T, -bias)
+
+
+def check_image_size(
+    shape: tuple[int, int],
+    layers: Iterable[str],
+    *,
+    backbone: str,
+    padding: str,
+    ceil: bool,
+) -> None:
+    """Raise `ValueError` if an image of `shape` (height, width) shrinks to nothing."""
+    names = layer_names(backbone)
+    deepest = max(layers, key=names.index)
+    pools = sum(name.startswith("pool") for name in names[: names.index(deepest) + 1])
+    # Reflection needs a pixel to reflect; otherwise one pixel left is enough.
+    needed = 2**pools * (2 if padding == "reflect" else 1)
+    if ceil:
+        needed = 2 if padding == "reflect" else 1
+    if min(shape) < needed:
+        raise ValueError(
+            f"image is {shape[0]}x{shape[1]} (height x width) but {deepest} of "
+            f"{backbone} needs at least {needed} pixels a side; use a larger size_px"
+        )
+
+
+def extract(
+    params: Params,
+    image: Image,
+    layers: Sequence[str],
+    *,
+    pooling: str = "max",
+    pooling_rescale: bool = False,
+    pooling_ceil: bool = False,
+    padding: str = "zeros",
+    padding_layers: str = "all",
+    dtype: str | None = None,
+) -> dict[str, FeatureMap]:
+    """Compute feature maps, only as deep as asked.
+
+    Args:
+      params: Parameters of a VGG, see `jnst.base.Params`.
+      image: RGB in [0, 1], shape [1, H, W, 3].
+      layers: Layers by any of their usual names, see `canonical_layer`.
+      pooling: Key of `POOLINGS`.
+      pooling_rescale: Keep the scale of max pooling, see `Pooling.rescale`.
+      pooling_ceil: Round sizes up, see `pool`.
+      padding: Key of `PADDINGS`.
+      padding_layers: "all" or "first", see `VGG`.
+      dtype: Type of activations, such as "bfloat16"; None keeps the image's.
+
+    Returns:
+      {name as given: feature map [1, h, w, C]}.
+
+    Raises:
+      ValueError: For an unknown layer or option, or an image too small for them.
+
+    References:
+      Simonyan & Zisserman, "Very Deep Convolutional Networks", ICLR 2015, table 1.
+    """
+    check_one_of("pooling", pooling, POOLINGS)
+    check_one_of("padding", padding, PADDINGS)
+    check_one_of("padding_layers", padding_layers, ("all", "first"))
+    backbone = backbone_of(params)
+    wanted = {name: canonical_layer(name, backbone) for name in layers}
+    if not wanted:
+        return {}
+    check_image_size(
+        image.shape[1:3],
+        wanted.values(),
+        backbone=backbone,
+        padding=padding,
+        ceil=pooling_ceil,
+    )
+    network = VGG(
+        backbone,
+        channels=tuple(
+            (name, leaf["bias"].shape[0])
+            for name, leaf in params.items()
+            if name != "preprocess"
+        ),
+        layers=tuple(sorted(set(wanted.values()))),
+        pooling=pooling,
+        pooling_rescale=pooling_rescale,
+        pooling_ceil=pooling_ceil,
+        padding=padding,
+        padding_layers=padding_layers,
+        dtype=dtype and jnp.dtype(dtype),
+    )
+    variables = {"params": {k: v for k, v in params.items() if k != "preprocess"}}
+    found = network.apply(variables, preprocess(params, image))
+    return {name: found[layer] for name, layer in wanted.items()}  # type: ignore
+
+
+@functools.partial(jax.jit, static_argnames=("layers", "options"))
+def extract_jit(
+    params: Params, image: Image, layers: tuple[str, ...], options: tuple = ()
+) -> dict[str, FeatureMap]:
+    """Compute `extract` under `jax.jit`; `options` are (name, value) pairs."""
+    return extract(params, image, layers, **dict(options))
