@@ -22,7 +22,7 @@ BACKBONES: dict[str, tuple[int, ...]] = {
     "vgg16": (2, 2, 3, 3, 3),
     "vgg19": (2, 2, 4, 4, 4),
 }
-"""Convolutions in each of the five blocks (Simonyan & Zisserman 2015, table 1, D, E)."""
+"""Convolutions in each block (Simonyan & Zisserman 2015, table 1, columns D, E)."""
 
 
 def layer_names(backbone: str) -> list[str]:
@@ -49,7 +49,7 @@ def canonical_layer(name: str, backbone: str = "vgg19") -> str:
     """Return the one spelling used inside for a layer's usual names.
 
     Args:
-      name: `relu4_2`, `conv4_2` (before the ReLU), `pool4`, Keras' `block4_conv2` (after
+      name: `relu4_2`, `conv4_2` (before the ReLU), `pool4`, Keras' `block4_conv2` (past
         the ReLU) and `block4_pool`, Gatys' `r42` and `p4`, torchvision's `features.22`.
       backbone: Key of `BACKBONES`.
 

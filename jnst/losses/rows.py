@@ -1,0 +1,100 @@
+"""What a row of a loss table is, and how options reach its functions.
+
+Features are NHWC with N = 1; a statistic is any pytree of arrays. Options are
+keyword-only arguments of a row's own functions: what a function does not name, it
+does not get.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from jnst.base import Scalar, Statistic, check_one_of
+
+RUN_TIME_OPTIONS = ("key", "image_size")
+"""Keyword arguments that the loop supplies, never a recipe."""
+
+
+class StyleLoss(NamedTuple):
+    """A pair of pure functions that together define one style loss.
+
+    Attributes:
+      statistic: Summarises a feature map [1, H, W, C] as a pytree; if `joint`, a
+        {layer: feature map} of all its layers. Constants that depend on H and W may
+        ride along in it.
+      distance: Scalar >= 0 between the statistic of the image and that of the style,
+        in this order, and 0 when they are equal.
+      source: Paper or code it is from.
+      captures: What it compares, in a few words.
+      size_free: Whether an image and its own tiling are at distance 0, so that the
+        style image may have any size.
+      keyed: Whether `distance` takes `key`, a PRNG key folded with the step.
+      joint: Whether `statistic` takes all layers at once.
+      blend: Averages several statistics with weights into one, where the source does
+        so; None where only distances can be averaged.
+    """
+
+    statistic: Callable[..., Statistic]
+    distance: Callable[..., Scalar]
+    source: str = ""
+    captures: str = ""
+    size_free: bool = True
+    keyed: bool = False
+    joint: bool = False
+    blend: Callable[..., Statistic] | None = None
+
+
+class ContentLoss(NamedTuple):
+    """One content loss: a scalar >= 0 between two feature maps of one shape.
+
+    Attributes:
+      distance: Function of the image's features and the target, each [1, H, W, C].
+      source: Paper or code it is from.
+    """
+
+    distance: Callable[..., Scalar]
+    source: str = ""
+
+
+class ImageLoss(NamedTuple):
+    """One loss on the pixels alone.
+
+    Attributes:
+      value: Function of an image [1, H, W, 3] in the scale the optimiser sees.
+      source: Paper or code it is from.
+    """
+
+    value: Callable[..., Scalar]
+    source: str = ""
+
+
+def option_names(*functions: Callable[..., Any]) -> list[str]:
+    """List the options that a loss's functions take between them."""
+    names = []
+    for function in functions:
+        for name, parameter in inspect.signature(function).parameters.items():
+            if parameter.kind is parameter.KEYWORD_ONLY and name not in names:
+                names.append(name)
+    return names
+
+
+def check_options(
+    loss: str, options: Mapping[str, Any], *functions: Callable[..., Any]
+) -> None:
+    """Raise `ValueError` for an option that none of a loss's functions takes."""
+    known = option_names(*functions)
+    for name in options:
+        if not known:
+            raise ValueError(f"loss {loss!r} takes no options, got {name!r}")
+        check_one_of(f"option of loss {loss!r}", name, known)
+
+
+def with_options(
+    function: Callable[..., Any], options: Mapping[str, Any]
+) -> Callable[..., Any]:
+    """Bind those of `options` that `function` takes."""
+    known = option_names(function)
+    return functools.partial(
+        function, **{k: v for k, v in options.items() if k in known}
+    )

@@ -1,0 +1,283 @@
+"""The one configuration of a run, and how its fields are read from text.
+
+A recipe is frozen, hashable and checked when made. Whatever makes two published
+methods differ is a field here. Named recipes are in `jnst.recipes`.
+"""
+
+import ast
+import dataclasses
+import difflib
+from typing import Any, get_args, get_origin, get_type_hints
+
+import optax
+
+from jnst.base import check_one_of
+from jnst.losses import (
+    CONTENT_LOSSES,
+    IMAGE_LOSSES,
+    STYLE_LOSSES,
+    check_options,
+    functions_of,
+)
+from jnst.losses.rows import RUN_TIME_OPTIONS
+from jnst.vgg import PADDINGS, POOLINGS
+
+Options = tuple[tuple[str, Any], ...]
+VGG_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+INITS = ("content", "noise", "noise_mix", "mean_noise", "gray", "style", "style_mean")
+OPTIMIZERS = ("adam", "adam_tf", "sgd", "lbfgs", "lbfgs_torch")
+RESULTS = ("last", "ema", "best", "after_best")
+SIDES = ("longer", "shorter", "height")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that decides a run's result, given the two images and the weights file.
+
+    Attributes:
+      style_loss: Key of `jnst.losses.STYLE_LOSSES`.
+      style_options: Options of the style loss, (name, value) pairs.
+      style_layers: Layers compared, by any usual name.
+      style_layer_weights: One factor a layer; empty for 1 / number of layers each.
+      style_weight: Multiplies the style loss.
+      style_blend: How several styles join: weighted "losses", or one loss against
+        weighted "statistics".
+      content_loss: Key of `jnst.losses.CONTENT_LOSSES`.
+      content_options: Options of the content loss.
+      content_layers: Layers compared.
+      content_layer_weights: As `style_layer_weights`.
+      content_weight: Multiplies the content loss; 0 leaves it out.
+      tv_loss: Key of `jnst.losses.IMAGE_LOSSES`.
+      tv_options: Options of that loss.
+      tv_weight: Multiplies it; 0 leaves it out.
+      pooling: Key of `jnst.vgg.POOLINGS`.
+      pooling_rescale: Keep the scale of max pooling.
+      pooling_ceil: Whether odd sizes round up at a pooling, as in Caffe.
+      padding: Key of `jnst.vgg.PADDINGS`.
+      padding_layers: Convolutions that `padding` holds for, "all" or "first".
+      white: What a pixel of 1.0 is in the network's 0..255 input: 255, or Torch7's 256.
+      dtype: Type of activations, "float32" or "bfloat16"; statistics stay float32.
+      pixel_scale: What a pixel of 1.0 is in the optimiser's (and total variation's)
+        eyes: 1 or 255.
+      clip: Whether pixels are clipped to their range after every step.
+      init: First image: one of `INITS`; `stylize` also takes a file or an array.
+      optimizer: One of `OPTIMIZERS`, or any `optax.GradientTransformation`.
+      learning_rate: Step size, in the units of `pixel_scale`.
+      decay_rate: Factor on the learning rate every `decay_steps`, continuously.
+      decay_steps: See `decay_rate`.
+      beta1: Adam's decay of the first moment.
+      beta2: Adam's decay of the second moment.
+      epsilon: Adam's epsilon.
+      memory: Pairs that L-BFGS keeps.
+      restart_every: Steps after which the optimiser starts afresh; 0 for never.
+      steps: Steps in all scales together; None for what `scale_steps` adds up to.
+      scale_steps: Steps at each scale from the coarsest, the last repeated; where
+        `steps` is given, the shares it is split by.
+      scale_ratio: Ratio of neighbouring sizes, coarse to fine; 1 for one size only.
+      min_size_px: No scale is smaller, unless the only one.
+      ema: Decay of the exponential moving average of images; 0 for none.
+      returns: Which image is the result: "last", "ema", "best" (lowest loss) or
+        "after_best" (the step after the lowest loss, source 004).
+      size_px: Size of the result, in pixels of `size_side`.
+      size_side: Side that `size_px` means, one of `SIDES`.
+      aspect: (height, width) ratio files are stretched to; empty keeps their own.
+      style_size_px: The style's size; 0 for that of the content's current scale.
+      style_aspect: Ratio the style is stretched to; empty keeps its own.
+      style_fit: Whether the style is stretched to the content's exact size.
+      style_enlarge: Whether a style smaller than its size is enlarged.
+      resize: Method of `jnst.image.RESIZE_METHODS`.
+      seed: Seed of all random numbers of a run.
+      source: Paper or code, and where we depart from it.
+      expect: What a run gave, with device and versions.
+    """
+
+    style_loss: str = "gram"
+    style_options: Options = ()
+    style_layers: tuple[str, ...] = VGG_STYLE_LAYERS
+    style_layer_weights: tuple[float, ...] = ()
+    style_weight: float = 1.0
+    style_blend: str = "losses"
+    content_loss: str = "mean_squared"
+    content_options: Options = ()
+    content_layers: tuple[str, ...] = ("relu4_2",)
+    content_layer_weights: tuple[float, ...] = ()
+    content_weight: float = 1.0
+    tv_loss: str = "tv_mean_l2"
+    tv_options: Options = ()
+    tv_weight: float = 0.0
+    pooling: str = "max"
+    pooling_rescale: bool = False
+    pooling_ceil: bool = False
+    padding: str = "zeros"
+    padding_layers: str = "all"
+    white: float = 255.0
+    dtype: str = "float32"
+    pixel_scale: float = 1.0
+    clip: bool = True
+    init: str = "content"
+    optimizer: str | optax.GradientTransformation = "adam"
+    learning_rate: float = 0.02
+    decay_rate: float = 1.0
+    decay_steps: int = 100
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    memory: int = 10
+    restart_every: int = 0
+    steps: int | None = None
+    scale_steps: tuple[int, ...] = (500,)
+    scale_ratio: float = 1.0
+    min_size_px: int = 128
+    ema: float = 0.0
+    returns: str = "last"
+    size_px: int = 512
+    size_side: str = "longer"
+    aspect: tuple[int, ...] = ()
+    style_size_px: int = 0
+    style_aspect: tuple[int, ...] = ()
+    style_fit: bool = False
+    style_enlarge: bool = True
+    resize: str = "bicubic"
+    seed: int = 0
+    source: str = ""
+    expect: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for the first field that no run could use."""
+        _check_names(self)
+        _check_losses(self)
+        _check_numbers(self)
+
+
+def _check_names(recipe: Recipe) -> None:
+    check_one_of("style loss", recipe.style_loss, STYLE_LOSSES)
+    check_one_of("content loss", recipe.content_loss, CONTENT_LOSSES)
+    check_one_of("image loss", recipe.tv_loss, IMAGE_LOSSES)
+    check_one_of("style_blend", recipe.style_blend, ("losses", "statistics"))
+    check_one_of("pooling", recipe.pooling, POOLINGS)
+    check_one_of("padding", recipe.padding, PADDINGS)
+    check_one_of("padding_layers", recipe.padding_layers, ("all", "first"))
+    check_one_of("dtype", recipe.dtype, ("float32", "bfloat16"))
+    check_one_of("init", recipe.init, INITS)
+    if isinstance(recipe.optimizer, str):
+        check_one_of("optimizer", recipe.optimizer, OPTIMIZERS)
+    check_one_of("returns", recipe.returns, RESULTS)
+    check_one_of("size_side", recipe.size_side, SIDES)
+
+
+def _check_losses(recipe: Recipe) -> None:
+    for kind in ("style", "content", "tv"):
+        name = getattr(recipe, f"{kind}_loss")
+        options = dict(getattr(recipe, f"{kind}_options"))
+        check_options(name, options, *functions_of(name))
+        for option in RUN_TIME_OPTIONS:
+            if option in options:
+                raise ValueError(f"{option} is set by the loop, not by {kind}_options")
+    for kind in ("style", "content"):
+        layers = getattr(recipe, f"{kind}_layers")
+        weights = getattr(recipe, f"{kind}_layer_weights")
+        if weights and len(weights) != len(layers):
+            raise ValueError(
+                f"{kind}_layer_weights has {len(weights)} values for {len(layers)} layers"
+            )
+    if recipe.style_blend == "statistics" and not STYLE_LOSSES[recipe.style_loss].blend:
+        raise ValueError(
+            f"statistics of {recipe.style_loss!r} do not blend; set style_blend=losses"
+        )
+
+
+def _check_numbers(recipe: Recipe) -> None:
+    above_zero = ("white", "pixel_scale", "learning_rate", "decay_rate", "epsilon")
+    at_least_one = ("decay_steps", "memory", "min_size_px", "size_px", "scale_ratio")
+    not_negative = ("style_weight", "content_weight", "tv_weight", "restart_every")
+    for names, low, strict in (
+        (above_zero, 0, True),
+        (at_least_one, 1, False),
+        (not_negative + ("style_size_px", "seed"), 0, False),
+    ):
+        for name in names:
+            value = getattr(recipe, name)
+            if not (value > low if strict else value >= low) or value == float("inf"):
+                words = "above" if strict else "at least"
+                raise ValueError(f"{name} must be {words} {low}, got {value}")
+    for name in ("ema", "beta1", "beta2"):
+        if not 0 <= getattr(recipe, name) < 1:
+            raise ValueError(f"{name} must be in [0, 1), got {getattr(recipe, name)}")
+    for steps in (recipe.steps, *recipe.scale_steps):
+        if steps is not None and steps < 1:
+            raise ValueError(f"steps must be at least 1, got {steps}")
+    for name in ("aspect", "style_aspect"):
+        aspect = getattr(recipe, name)
+        if aspect and (len(aspect) != 2 or min(aspect) < 1):
+            raise ValueError(f"{name} must be two numbers above 0, got {aspect}")
+    if not recipe.style_layers or not recipe.scale_steps:
+        raise ValueError("style_layers and scale_steps must not be empty")
+    if recipe.style_weight == recipe.content_weight == recipe.tv_weight == 0:
+        raise ValueError("all weights are 0: nothing to optimise")
+
+
+def field_types() -> dict[str, Any]:
+    """Return the type of every field of `Recipe`, in order."""
+    return get_type_hints(Recipe)
+
+
+def check_field(name: str) -> None:
+    """Raise `ValueError` naming the closest field if `name` is none."""
+    names = list(field_types())
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"unknown recipe field {name!r}.{hint} See `jnst recipes jnst` for all."
+        )
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """Read `FIELD=VALUE` as the command line gives it.
+
+    Tuples are comma-separated, options `name=value` pairs separated by commas.
+
+    Raises:
+      ValueError: For an unknown field, or a value that is not of the field's type.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"setting {text!r} is not of the form FIELD=VALUE")
+    check_field(name)
+    kind = field_types()[name]
+    try:
+        return name, _parse(kind, value)
+    except (ValueError, SyntaxError):
+        wanted = getattr(kind, "__name__", str(kind)).replace("typing.", "")
+        raise ValueError(f"{name} must be {wanted}, got {value!r}") from None
+
+
+def _parse(kind: Any, text: str) -> Any:
+    if kind == Options:
+        pairs = (part.partition("=") for part in text.split(",") if part)
+        return tuple((key, _literal(value)) for key, _, value in pairs)
+    if get_origin(kind) is tuple:
+        return tuple(get_args(kind)[0](part) for part in text.split(",") if part)
+    if kind is bool:
+        return bool(("false", "true").index(text.lower()))
+    if kind == int | None:
+        return None if text.lower() == "none" else int(text)
+    return kind(text) if kind in (int, float) else text
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def record(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as a JSON document: every field, tuples as lists."""
+    document = dataclasses.asdict(dataclasses.replace(recipe, optimizer="adam"))
+    document["optimizer"] = (
+        recipe.optimizer
+        if isinstance(recipe.optimizer, str)
+        else repr(recipe.optimizer)
+    )
+    return document
