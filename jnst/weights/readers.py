@@ -1,0 +1,236 @@
+"""One reader a format, and `read_network`, which turns any file into a `Network`.
+
+A reader lists a file's arrays as functions that read them, so that the 100 million
+numbers of a classifier's top are never loaded. It checks what keeps memory safe; names,
+shapes and finiteness are checked afterwards, alike for all. To add a format, add a row
+to `READERS`.
+"""
+
+import functools
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jnst.files import StrPath, sha256_of
+from jnst.weights import layouts, network
+from jnst.weights.network import Network
+from jnst.weights.pickles import leaves, numpy_name, unpickle
+from jnst.weights.sources import SOURCES, PackagedFile
+from jnst.weights.torch_files import Loader, read_torch
+
+MAX_ELEMENTS = 2**24
+"""Upper bound on an array of a VGG's convolutions, to refuse absurd claims early."""
+
+
+def _check_elements(where: StrPath, name: str, shape: tuple[int, ...]) -> None:
+    if np.prod(shape, dtype=float) > MAX_ELEMENTS:
+        raise ValueError(f"{where}: array {name!r} of shape {list(shape)} is too large")
+
+
+def read_h5(path: Path) -> dict[str, Loader]:
+    """List the arrays of a Keras file, with or without the classifier's top."""
+    import h5py
+
+    found: dict[str, Loader] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            short = name.removeprefix("model_weights/")  # of a whole saved model
+            found[short] = functools.partial(_load_h5, path, name)
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise ValueError(f"{path}: not a whole HDF5 file ({error})") from error
+    return found
+
+
+def _load_h5(path: Path, name: str) -> np.ndarray:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            dataset: Any = file[name]
+            _check_elements(path, name, dataset.shape or ())
+            return np.asarray(dataset[()])
+    except (OSError, RuntimeError, KeyError) as error:
+        raise ValueError(f"{path}: array {name!r} cannot be read ({error})") from error
+
+
+def read_mat(path: Path) -> dict[str, Loader]:
+    """List the convolutions of a MatConvNet file (MATLAB's version 5)."""
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise ValueError(
+            f"{path}: reading .mat files needs SciPy; install the extra 'mat'"
+        ) from error
+    try:
+        content = loadmat(path, variable_names=["layers"], simplify_cells=True)
+        rows = content["layers"]
+    except Exception as error:  # damaged files raise nearly every type
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"{path}: not a whole MatConvNet file ({reason})") from error
+    found: dict[str, Loader] = {}
+    for row in rows if isinstance(rows, list | np.ndarray) else ():
+        if isinstance(row, Mapping) and row.get("type") == "conv":
+            pair = row["weights"] if "weights" in row else _old_pair(row)
+            for name, array in zip(("filters", "biases"), pair, strict=False):
+                value = np.asarray(array)
+                value = value.reshape(-1) if name == "biases" else value
+                found[f"{row.get('name')}/{name}"] = functools.partial(_same, value)
+    return found
+
+
+def _old_pair(row: Mapping[str, Any]) -> list[Any]:
+    return [row[key] for key in ("filters", "biases") if key in row]
+
+
+def _same(array: np.ndarray) -> np.ndarray:
+    return array
+
+
+def read_npz(path: Path) -> dict[str, Loader]:
+    """List the arrays of a NumPy archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [entry.filename for entry in archive.infolist()]
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path}: not a whole .npz file ({error})") from error
+    shorts = [name.removesuffix(".npy") for name in names]
+    return {name: functools.partial(_load_npz, path, name) for name in shorts}
+
+
+def _load_npz(path: Path, name: str) -> np.ndarray:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(f"{name}.npy").file_size > 8 * MAX_ELEMENTS:
+                raise ValueError("too large")
+        with np.load(path, allow_pickle=False) as file:
+            return file[name]
+    except Exception as error:  # damaged entries raise zlib's and NumPy's own types
+        raise ValueError(f"{path}: array {name!r} cannot be read ({error})") from error
+
+
+def read_safetensors(path: Path) -> dict[str, Loader]:
+    """List the arrays of a safetensors file."""
+    return {
+        name: functools.partial(_load_safetensor, path, name)
+        for name in _open_safetensors(path, lambda file: list(file.keys()))
+    }
+
+
+def safetensors_metadata(path: Path) -> dict[str, str]:
+    """Return the strings in a safetensors file's header; reads no numbers."""
+    return _open_safetensors(path, lambda file: file.metadata()) or {}
+
+
+def _load_safetensor(path: Path, name: str) -> np.ndarray:
+    return _open_safetensors(path, lambda file: file.get_tensor(name))
+
+
+def _open_safetensors(path: Path, use: Callable[[Any], Any]) -> Any:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return use(file)
+    except (SafetensorError, TypeError, OSError) as error:
+        raise ValueError(f"{path}: not a whole safetensors file ({error})") from error
+
+
+READERS: dict[str, Callable[[Path], dict[str, Loader]]] = {
+    ".h5": read_h5,
+    ".hdf5": read_h5,
+    ".mat": read_mat,
+    ".npz": read_npz,
+    ".pt": read_torch,
+    ".pth": read_torch,
+    ".safetensors": read_safetensors,
+}
+"""Reader of each suffix, in lower case."""
+
+
+def read_packaged(path: Path, packaged: PackagedFile) -> dict[str, Loader]:
+    """List the arrays of a packaged file, once its SHA-256 has been checked.
+
+    Args:
+      path: Where the installed package keeps it.
+      packaged: What it should be.
+
+    Returns:
+      {name: function that reads the array}.
+
+    Raises:
+      ValueError: If it is another file.
+    """
+    found = sha256_of(path)
+    if found != packaged.sha256:
+        raise ValueError(f"{path} has SHA-256 {found}, not {packaged.sha256}")
+    if path.suffix in READERS:
+        return READERS[path.suffix](path)
+    with open(path, "rb") as file:  # a pickled tree of NumPy arrays
+        tree = leaves(unpickle(file, str(path), numpy_name))
+    return {name: functools.partial(_same, array) for name, array in tree.items()}
+
+
+def _read_own(where: str, loaders: Mapping[str, Loader]) -> Network:
+    """Read arrays under our own names; the network may be of any width."""
+    backbone = (
+        "vgg19" if any(f"conv{b}_4.kernel" in loaders for b in "345") else "vgg16"
+    )
+    arrays = {name: load() for name, load in loaders.items()}
+    network.check_arrays(where, arrays, backbone)
+    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+    pixels = arrays["preprocess.kernel"], arrays["preprocess.bias"]
+    known = {"backbone": backbone, "title": f"{backbone}, our own format"}
+    known["preprocessing"] = network.preprocessing_of(*pixels) or "custom"
+    return Network(arrays, known)
+
+
+def _published_name(sha256: str, found: Network) -> str:
+    """Return the key of `SOURCES` that a file's digest or numbers prove it to be."""
+    for name, source in SOURCES.items():
+        kind, wanted = source.checksum.split(":")
+        if kind.startswith("sha256") and sha256.startswith(wanted):
+            return name
+    return "vgg19" if network.has_original_biases(found.arrays) else ""
+
+
+def read_network(path: StrPath) -> Network:
+    """Read, check and identify a weights file of any format in `READERS`.
+
+    Args:
+      path: The file. Published sizes are demanded of others' formats; our own may
+        hold narrower networks.
+
+    Returns:
+      The network, with its full provenance.
+
+    Raises:
+      FileNotFoundError: If there is no such file.
+      ValueError: One line naming the array, or the file, that is wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"weights file {str(path)!r} not found")
+    if path.suffix.lower() not in READERS:
+        raise ValueError(f"{path}: unknown format, not one of {', '.join(READERS)}")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty; fetch it again")
+    loaders = READERS[path.suffix.lower()](path)
+    own = any(n in loaders for n in ("preprocess.kernel", "conv1_1.kernel"))
+    found = (_read_own if own else layouts.assemble)(str(path), loaders)
+    ours = path.suffix == ".safetensors" and safetensors_metadata(path)
+    if ours and ours.get("format") == network.FORMAT:
+        return Network(found.arrays, {**found.provenance, **ours})
+    sha256 = sha256_of(path)
+    name = _published_name(sha256, found)
+    licence = SOURCES[name].licence if name else "unknown"
+    known = {"name": name, "licence": licence, "source": path.name}
+    provenance = {**found.provenance, **known, "source_sha256": sha256}
+    return Network(found.arrays, provenance)
