@@ -1,0 +1,1 @@
+"""The demo pair of pictures and the tables of numbers that are shipped."""

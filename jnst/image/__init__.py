@@ -1,0 +1,32 @@
+"""Image files to float arrays and back, sizes, and the recipe inside a PNG.
+
+An image is RGB, float32, [height, width, 3], with sRGB values in [0, 1]. This package
+is the only user of Pillow: `decoding` reads, `sizes` resizes, `encoding` writes.
+"""
+
+from jnst.image.decoding import FORMATS, load_image
+from jnst.image.encoding import (
+    IMAGE_SUFFIXES,
+    WRITERS,
+    check_image,
+    is_image_array,
+    read_metadata,
+    save_image,
+)
+from jnst.image.sizes import RESIZE_METHODS, ROUNDINGS, SIDES, fit_shape, resize_image
+
+__all__ = [
+    "FORMATS",
+    "IMAGE_SUFFIXES",
+    "RESIZE_METHODS",
+    "ROUNDINGS",
+    "SIDES",
+    "WRITERS",
+    "check_image",
+    "fit_shape",
+    "is_image_array",
+    "load_image",
+    "read_metadata",
+    "resize_image",
+    "save_image",
+]
