@@ -6,17 +6,18 @@ the kernel plus the bias is the input the network was trained on. To add a
 preprocessing, add a row to `PREPROCESSING`.
 """
 
+import contextlib
 import functools
 import importlib.resources
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from jnst.base import Params
-from jnst.vgg import BACKBONES
+from jnst.layers import BACKBONES
 
 FORMAT = "jnst-weights-1"
 """Version of the one format weights are kept in, see `jnst.weights.storage`."""
@@ -79,6 +80,32 @@ def published_channels(backbone: str) -> list[int]:
     """List the output channels of each convolution of the published network."""
     pairs = zip(BACKBONES[backbone], CHANNELS, strict=True)
     return [channels for count, channels in pairs for _ in range(count)]
+
+
+@contextlib.contextmanager
+def refuse_damage(where: str, what: str) -> Iterator[None]:
+    """Turn whatever a damaged file raises into a `ValueError` of one line.
+
+    Libraries raise nearly every type for damaged bytes. Errors of ours, which begin
+    with the file, pass as they are.
+
+    Args:
+      where: File, for the message.
+      what: What is wrong if anything is.
+
+    Yields:
+      Nothing.
+
+    Raises:
+      ValueError: In place of any other exception.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(f"{where}: "):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{where}: {what} ({reason})") from error
 
 
 def check_array(

@@ -7,12 +7,16 @@ allow one more, add it to `torch_name`, as something a pickle cannot misuse.
 
 import collections
 import pickle
+import types
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from jnst.weights.network import refuse_damage
+
 MAX_DEPTH = 4
+MAX_READ_BYTES = 2**24
 
 STORAGE_TYPES: dict[str, str] = {
     "FloatStorage": "<f4",
@@ -62,13 +66,23 @@ def numpy_name(module: str, name: str) -> Any:
     return known.get((module, name))
 
 
-class RestrictedUnpickler(pickle.Unpickler):
+class RestrictedUnpickler(pickle._Unpickler):
     """An unpickler that refuses every global but those it is given.
+
+    It is the one in Python: that in C gives a hostile file gigabytes of memory, by
+    making room for whatever position in its memo the file names.
 
     Attributes:
       where: File, for messages.
       names: Maps (module, name) to a stand-in, or to None for a refusal.
     """
+
+    # BYTEARRAY8 makes room for as much as it is told; no state dict has one.
+    dispatch = {
+        opcode: load
+        for opcode, load in pickle._Unpickler.dispatch.items()
+        if opcode != pickle.BYTEARRAY8[0]
+    }
 
     def __init__(self, file: Any, where: str, names: Callable[[str, str], Any]):
         """Prepare to read one pickle from `file`."""
@@ -104,15 +118,13 @@ def unpickle(file: Any, where: str, names: Callable[[str, str], Any]) -> Any:
     Raises:
       ValueError: For a global that is not allowed, or for anything unreadable.
     """
-    try:
-        return RestrictedUnpickler(file, where, names).load()
-    except ValueError as error:
-        if str(error).startswith(f"{where}: refused"):
-            raise
-        raise ValueError(f"{where}: not a whole pickle ({error})") from error
-    except Exception as error:  # damaged opcodes raise nearly every type
-        reason = str(error) or type(error).__name__
-        raise ValueError(f"{where}: not a whole pickle ({reason})") from error
+    # A hostile length would else make room for as much before reading.
+    capped = types.SimpleNamespace(
+        read=lambda size: file.read(min(size, MAX_READ_BYTES)),
+        readline=lambda: file.readline(MAX_READ_BYTES),
+    )
+    with refuse_damage(where, "not a whole pickle"):
+        return RestrictedUnpickler(capped, where, names).load()
 
 
 def leaves(tree: Any) -> dict[str, Any]:

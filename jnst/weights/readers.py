@@ -25,11 +25,6 @@ MAX_ELEMENTS = 2**24
 """Upper bound on an array of a VGG's convolutions, to refuse absurd claims early."""
 
 
-def _check_elements(where: StrPath, name: str, shape: tuple[int, ...]) -> None:
-    if np.prod(shape, dtype=float) > MAX_ELEMENTS:
-        raise ValueError(f"{where}: array {name!r} of shape {list(shape)} is too large")
-
-
 def read_h5(path: Path) -> dict[str, Loader]:
     """List the arrays of a Keras file, with or without the classifier's top."""
     import h5py
@@ -41,24 +36,21 @@ def read_h5(path: Path) -> dict[str, Loader]:
             short = name.removeprefix("model_weights/")  # of a whole saved model
             found[short] = functools.partial(_load_h5, path, name)
 
-    try:
+    with network.refuse_damage(str(path), "not a whole HDF5 file"):
         with h5py.File(path, "r") as file:
             file.visititems(visit)
-    except (OSError, RuntimeError, KeyError) as error:
-        raise ValueError(f"{path}: not a whole HDF5 file ({error})") from error
     return found
 
 
 def _load_h5(path: Path, name: str) -> np.ndarray:
     import h5py
 
-    try:
+    with network.refuse_damage(str(path), f"array {name!r} cannot be read"):
         with h5py.File(path, "r") as file:
             dataset: Any = file[name]
-            _check_elements(path, name, dataset.shape or ())
+            if (dataset.size or 0) > MAX_ELEMENTS:
+                raise ValueError(f"shape {list(dataset.shape)} is too large")
             return np.asarray(dataset[()])
-    except (OSError, RuntimeError, KeyError) as error:
-        raise ValueError(f"{path}: array {name!r} cannot be read ({error})") from error
 
 
 def read_mat(path: Path) -> dict[str, Loader]:
@@ -69,25 +61,16 @@ def read_mat(path: Path) -> dict[str, Loader]:
         raise ValueError(
             f"{path}: reading .mat files needs SciPy; install the extra 'mat'"
         ) from error
-    try:
-        content = loadmat(path, variable_names=["layers"], simplify_cells=True)
-        rows = content["layers"]
-    except Exception as error:  # damaged files raise nearly every type
-        reason = str(error) or type(error).__name__
-        raise ValueError(f"{path}: not a whole MatConvNet file ({reason})") from error
     found: dict[str, Loader] = {}
-    for row in rows if isinstance(rows, list | np.ndarray) else ():
-        if isinstance(row, Mapping) and row.get("type") == "conv":
-            pair = row["weights"] if "weights" in row else _old_pair(row)
-            for name, array in zip(("filters", "biases"), pair, strict=False):
-                value = np.asarray(array)
-                value = value.reshape(-1) if name == "biases" else value
-                found[f"{row.get('name')}/{name}"] = functools.partial(_same, value)
+    with network.refuse_damage(str(path), "not a whole MatConvNet file"):
+        content = loadmat(path, variable_names=["layers"], simplify_cells=True)
+        for row in content["layers"]:
+            if row["type"] == "conv":
+                pair = row.get("weights", (row.get("filters"), row.get("biases")))
+                kernel, bias = np.asarray(pair[0]), np.asarray(pair[1]).reshape(-1)
+                found[f"{row['name']}/filters"] = functools.partial(_same, kernel)
+                found[f"{row['name']}/biases"] = functools.partial(_same, bias)
     return found
-
-
-def _old_pair(row: Mapping[str, Any]) -> list[Any]:
-    return [row[key] for key in ("filters", "biases") if key in row]
 
 
 def _same(array: np.ndarray) -> np.ndarray:
@@ -96,24 +79,20 @@ def _same(array: np.ndarray) -> np.ndarray:
 
 def read_npz(path: Path) -> dict[str, Loader]:
     """List the arrays of a NumPy archive."""
-    try:
+    with network.refuse_damage(str(path), "not a whole .npz file"):
         with zipfile.ZipFile(path) as archive:
             names = [entry.filename for entry in archive.infolist()]
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path}: not a whole .npz file ({error})") from error
     shorts = [name.removesuffix(".npy") for name in names]
     return {name: functools.partial(_load_npz, path, name) for name in shorts}
 
 
 def _load_npz(path: Path, name: str) -> np.ndarray:
-    try:
+    with network.refuse_damage(str(path), f"array {name!r} cannot be read"):
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo(f"{name}.npy").file_size > 8 * MAX_ELEMENTS:
                 raise ValueError("too large")
         with np.load(path, allow_pickle=False) as file:
             return file[name]
-    except Exception as error:  # damaged entries raise zlib's and NumPy's own types
-        raise ValueError(f"{path}: array {name!r} cannot be read ({error})") from error
 
 
 def read_safetensors(path: Path) -> dict[str, Loader]:
@@ -134,13 +113,11 @@ def _load_safetensor(path: Path, name: str) -> np.ndarray:
 
 
 def _open_safetensors(path: Path, use: Callable[[Any], Any]) -> Any:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
+    with network.refuse_damage(str(path), "not a whole safetensors file"):
         with safe_open(path, framework="numpy") as file:
             return use(file)
-    except (SafetensorError, TypeError, OSError) as error:
-        raise ValueError(f"{path}: not a whole safetensors file ({error})") from error
 
 
 READERS: dict[str, Callable[[Path], dict[str, Loader]]] = {

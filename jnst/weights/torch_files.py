@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from jnst.weights.network import refuse_damage
 from jnst.weights.pickles import STORAGE_TYPES, Tensor, leaves, torch_name, unpickle
 
 Loader = Callable[[], np.ndarray]
@@ -91,11 +92,9 @@ def _tensors(tree: Any) -> dict[str, Tensor]:
 
 
 def _read_zip(path: Path) -> dict[str, Loader]:
-    try:
+    with refuse_damage(str(path), "not a whole zip file"):
         with zipfile.ZipFile(path) as archive:
             root, data = _read_index(str(path), archive)
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
-        raise ValueError(f"{path}: not a whole zip file ({error})") from error
     tree = unpickle(io.BytesIO(data), str(path), torch_name)
     storages = functools.partial(_zip_storage, path, root)
     return _loaders(str(path), _tensors(tree), storages)
@@ -118,13 +117,10 @@ def _read_index(where: str, archive: zipfile.ZipFile) -> tuple[str, bytes]:
 
 def _zip_storage(path: Path, root: str, key: str, numel: int, dtype: str) -> np.ndarray:
     name = f"{root}data/{key}"
-    try:
+    with refuse_damage(str(path), f"storage {name!r} is damaged"):
         with zipfile.ZipFile(path) as archive:
             whole = archive.getinfo(name).file_size == numel * np.dtype(dtype).itemsize
-            data = archive.read(name) if whole else b""
-    except (KeyError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise ValueError(f"{path}: storage {name!r} is damaged ({error})") from error
-    return np.frombuffer(data, dtype)
+            return np.frombuffer(archive.read(name) if whole else b"", dtype)
 
 
 def _read_legacy(path: Path, file: BinaryIO) -> dict[str, Loader]:
