@@ -25,7 +25,7 @@ from jnst.weights.sources import (
 ENVIRONMENT = "JNST_WEIGHTS"
 TIMEOUT_S = 30
 CHUNK_BYTES = 2**18
-MAX_REASON = 160
+MAX_REASON = 240
 
 Found = Path | Network
 """A file of our own format or, where the cache cannot be written, arrays in memory."""
@@ -105,7 +105,7 @@ def _look_in_cache(name: str, source: Source) -> Found:
     given = cache_folder() / source.file_name  # put there by hand, on closed machines
     if not given.is_file():
         raise NotThere(str(kept) + (" (damaged or another's)" if kept.exists() else ""))
-    check_checksum(given, source.checksum)
+    check_checksum(given, source.checksum, str(given))
     return _keep(_named(readers.read_network(given), name, source.url), kept)
 
 
@@ -145,7 +145,7 @@ def download(source: Source, folder: Path) -> Path:
     )
     with atomic_write(path) as temporary:
         fetch(source.url, str(temporary), None)
-        check_checksum(temporary, source.checksum)
+        check_checksum(temporary, source.checksum, source.file_name)
     return path
 
 

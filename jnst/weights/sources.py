@@ -144,12 +144,13 @@ def packaged_path(packaged: PackagedFile) -> Path | None:
     return None
 
 
-def check_checksum(path: Path, checksum: str) -> None:
+def check_checksum(path: Path, checksum: str, where: str) -> None:
     """Raise `ValueError` unless a file's digest is, or begins with, the published one.
 
     Args:
       path: File to read.
       checksum: As in `Source.checksum`.
+      where: What to call the file in the message.
 
     Raises:
       ValueError: With the digest found and the one wanted.
@@ -160,6 +161,6 @@ def check_checksum(path: Path, checksum: str) -> None:
     matches = found.startswith(wanted) if kind.endswith("-prefix") else found == wanted
     if not matches:
         raise ValueError(
-            f"{path.name} has {kind.removesuffix('-prefix')} {found}, "
-            f"but {wanted} was published; it is damaged or another file"
+            f"{where}: its {kind.removesuffix('-prefix')} is {found}, but {wanted} "
+            "was published; it is damaged or another file"
         )
