@@ -1,17 +1,16 @@
-"""The one configuration of a run, and how its fields are read from text.
+"""The one configuration of a run.
 
 A recipe is frozen, hashable and checked when made. Whatever makes two published
-methods differ is a field here. Named recipes are in `jnst.recipes`.
+methods differ is a field here. Named recipes are in `jnst.recipes`, reading a field
+from text is in `jnst.settings`.
 """
 
-import ast
 import dataclasses
-import difflib
-from typing import Any, get_args, get_origin, get_type_hints
-
-import optax
+from typing import Any
 
 from jnst.base import check_one_of
+from jnst.image import RESIZE_METHODS, ROUNDINGS, SIDES
+from jnst.initial import INITS
 from jnst.losses import (
     CONTENT_LOSSES,
     IMAGE_LOSSES,
@@ -24,10 +23,8 @@ from jnst.vgg import PADDINGS, POOLINGS
 
 Options = tuple[tuple[str, Any], ...]
 VGG_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-INITS = ("content", "noise", "noise_mix", "mean_noise", "gray", "style", "style_mean")
 OPTIMIZERS = ("adam", "adam_tf", "sgd", "lbfgs", "lbfgs_torch")
 RESULTS = ("last", "ema", "best", "after_best")
-SIDES = ("longer", "shorter", "height")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,6 +77,7 @@ class Recipe:
         "after_best" (the step after the lowest loss, source 004).
       size_px: Size of the result, in pixels of `size_side`.
       size_side: Side that `size_px` means, one of `SIDES`.
+      size_rounding: How the other side is rounded: "nearest" or "down".
       aspect: (height, width) ratio files are stretched to; empty keeps their own.
       style_size_px: The style's size; 0 for that of the content's current scale.
       style_aspect: Ratio the style is stretched to; empty keeps its own.
@@ -115,7 +113,7 @@ class Recipe:
     pixel_scale: float = 1.0
     clip: bool = True
     init: str = "content"
-    optimizer: str | optax.GradientTransformation = "adam"
+    optimizer: Any = "adam"
     learning_rate: float = 0.02
     decay_rate: float = 1.0
     decay_steps: int = 100
@@ -132,6 +130,7 @@ class Recipe:
     returns: str = "last"
     size_px: int = 512
     size_side: str = "longer"
+    size_rounding: str = "nearest"
     aspect: tuple[int, ...] = ()
     style_size_px: int = 0
     style_aspect: tuple[int, ...] = ()
@@ -163,6 +162,8 @@ def _check_names(recipe: Recipe) -> None:
         check_one_of("optimizer", recipe.optimizer, OPTIMIZERS)
     check_one_of("returns", recipe.returns, RESULTS)
     check_one_of("size_side", recipe.size_side, SIDES)
+    check_one_of("size_rounding", recipe.size_rounding, ROUNDINGS)
+    check_one_of("resize", recipe.resize, RESIZE_METHODS)
 
 
 def _check_losses(recipe: Recipe) -> None:
@@ -178,7 +179,8 @@ def _check_losses(recipe: Recipe) -> None:
         weights = getattr(recipe, f"{kind}_layer_weights")
         if weights and len(weights) != len(layers):
             raise ValueError(
-                f"{kind}_layer_weights has {len(weights)} values for {len(layers)} layers"
+                f"{kind}_layer_weights has {len(weights)} values "
+                f"for {len(layers)} layers"
             )
     if recipe.style_blend == "statistics" and not STYLE_LOSSES[recipe.style_loss].blend:
         raise ValueError(
@@ -214,70 +216,3 @@ def _check_numbers(recipe: Recipe) -> None:
         raise ValueError("style_layers and scale_steps must not be empty")
     if recipe.style_weight == recipe.content_weight == recipe.tv_weight == 0:
         raise ValueError("all weights are 0: nothing to optimise")
-
-
-def field_types() -> dict[str, Any]:
-    """Return the type of every field of `Recipe`, in order."""
-    return get_type_hints(Recipe)
-
-
-def check_field(name: str) -> None:
-    """Raise `ValueError` naming the closest field if `name` is none."""
-    names = list(field_types())
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"unknown recipe field {name!r}.{hint} See `jnst recipes jnst` for all."
-        )
-
-
-def parse_setting(text: str) -> tuple[str, Any]:
-    """Read `FIELD=VALUE` as the command line gives it.
-
-    Tuples are comma-separated, options `name=value` pairs separated by commas.
-
-    Raises:
-      ValueError: For an unknown field, or a value that is not of the field's type.
-    """
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"setting {text!r} is not of the form FIELD=VALUE")
-    check_field(name)
-    kind = field_types()[name]
-    try:
-        return name, _parse(kind, value)
-    except (ValueError, SyntaxError):
-        wanted = getattr(kind, "__name__", str(kind)).replace("typing.", "")
-        raise ValueError(f"{name} must be {wanted}, got {value!r}") from None
-
-
-def _parse(kind: Any, text: str) -> Any:
-    if kind == Options:
-        pairs = (part.partition("=") for part in text.split(",") if part)
-        return tuple((key, _literal(value)) for key, _, value in pairs)
-    if get_origin(kind) is tuple:
-        return tuple(get_args(kind)[0](part) for part in text.split(",") if part)
-    if kind is bool:
-        return bool(("false", "true").index(text.lower()))
-    if kind == int | None:
-        return None if text.lower() == "none" else int(text)
-    return kind(text) if kind in (int, float) else text
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def record(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as a JSON document: every field, tuples as lists."""
-    document = dataclasses.asdict(dataclasses.replace(recipe, optimizer="adam"))
-    document["optimizer"] = (
-        recipe.optimizer
-        if isinstance(recipe.optimizer, str)
-        else repr(recipe.optimizer)
-    )
-    return document

@@ -18,7 +18,7 @@ from jnst.losses.elementwise import scaled_squares
 SCALES: dict[str, Callable[[float, Array, float], Array]] = {
     # Factor on the sum of squares of G/M - A/M', given C, M and the image's H * W.
     "hw": lambda c, m, area: 1 / c**2 + 0 * m,  # A1, A4: mean over C x C
-    "image": lambda c, m, area: m**2 / (4 * 9 * area**2),  # A2: 3 channels, image size
+    "image": lambda c, m, area: (m / area) ** 2 / (4 * 9),  # A2: 3 channels, image size
     "gatys": lambda c, m, area: 1 / (4 * c**2) + 0 * m,  # A3, B1: the paper's E_l
     "chw_sum": lambda c, m, area: 1 / c**2 + 0 * m,  # B2: Johnson's paper, G/CHW summed
     "chw": lambda c, m, area: 1 / c**4 + 0 * m,  # B2: Johnson's code, neural-style

@@ -1,0 +1,78 @@
+"""Compiled programs: built once for each recipe and shape, kept for the process.
+
+`jax.jit` would do the same, but hides how long compiling took; a benchmark must not.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from jnst.optimize import run_chunk
+
+PIXEL_STEPS = {"cpu": 1e5}
+"""Pixels times steps between two looks: about half a second on two cores."""
+ACCELERATOR_PIXEL_STEPS = 3e7
+MAX_CHUNK = 100
+
+
+def _abstract(tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
+
+
+@functools.lru_cache(maxsize=64)
+def _compile(
+    function: Callable[..., Any], static: tuple[Any, ...], leaves: Any, tree: Any
+) -> Any:
+    arguments = jax.tree.unflatten(tree, leaves)
+    donated = (0,) if function is run_chunk else ()
+    static_at = tuple(range(len(arguments), len(arguments) + len(static)))
+    jitted = jax.jit(function, static_argnums=static_at, donate_argnums=donated)
+    return jitted.lower(*arguments, *static).compile()
+
+
+def compiled(
+    function: Callable[..., Any], arguments: tuple[Any, ...], static: tuple[Any, ...]
+) -> tuple[Callable[..., Any], float]:
+    """Compile a function for arguments of these shapes, or find it compiled.
+
+    Args:
+      function: `run_chunk`, whose first argument is donated, or `make_targets`.
+      arguments: Leading arguments, trees of arrays.
+      static: The other arguments, hashable.
+
+    Returns:
+      The program, to be called with `arguments` alone; and the seconds it took.
+    """
+    leaves, tree = jax.tree.flatten(_abstract(arguments))
+    start = time.perf_counter()
+    program = _compile(function, static, tuple(leaves), tree)
+    return program, time.perf_counter() - start
+
+
+def chunk_lengths(
+    steps: int, shape: tuple[int, int], every: int = 0
+) -> tuple[int, int]:
+    """Choose how many steps pass before Python looks, and how many a program runs.
+
+    Args:
+      steps: Steps at this size.
+      shape: Height and width of the image.
+      every: Steps after which Python must look, 0 for no such wish.
+
+    Returns:
+      The largest divisor of `steps` (and `every`) that takes about half a second, so
+      that one program serves the whole size; and as many steps a program, but 1 on a
+      CPU, where XLA runs the convolutions of a `lax.scan` body almost three times
+      slower than those outside (jaxlib 0.10.2).
+    """
+    backend = jax.default_backend()
+    budget = PIXEL_STEPS.get(backend, ACCELERATOR_PIXEL_STEPS)
+    longest = int(np.clip(budget / (shape[0] * shape[1]), 1, MAX_CHUNK))
+    whole = np.gcd(steps, every) if every else steps
+    look = max(n for n in range(1, longest + 1) if whole % n == 0)
+    return look, 1 if backend == "cpu" else look

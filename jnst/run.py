@@ -1,0 +1,229 @@
+"""A whole run: every size from coarse to fine, its history, and what stops it."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnst import optimize
+from jnst.base import Image, Params
+from jnst.image import resize_image
+from jnst.initial import INITS
+from jnst.objective import (
+    Targets,
+    active_terms,
+    make_targets,
+    static_part,
+    weight_arrays,
+)
+from jnst.optimize import State, run_chunk
+from jnst.program import chunk_lengths, compiled
+from jnst.recipe import Recipe
+from jnst.schedule import Source, Stage, style_at
+from jnst.vgg import mean_pixel
+
+History = dict[str, np.ndarray]
+
+
+class Progress(NamedTuple):
+    """What a run tells after each chunk of steps.
+
+    Attributes:
+      step: Steps done in all sizes together.
+      steps: Steps of the whole run.
+      shape: Height and width of the image now.
+      losses: "loss" and every weighted term at the last step.
+      image: The image so far, float32 [H, W, 3] in [0, 1].
+      seconds: Time in the loop so far, without compilation.
+    """
+
+    step: int
+    steps: int
+    shape: tuple[int, int]
+    losses: dict[str, float]
+    image: np.ndarray
+    seconds: float
+
+
+class Result(NamedTuple):
+    """What a run gives.
+
+    Attributes:
+      image: NumPy float32 [H, W, 3] in [0, 1].
+      history: "loss" and every weighted term, one value a step; entry i is the
+        objective at the image before the i-th update.
+      recipe: The recipe in effect.
+      seconds: Wall time of the loop, without compilation and file work.
+      compile_seconds: Time of compilation; about 0 for shapes seen before.
+      stages: Sizes and steps from coarse to fine.
+    """
+
+    image: np.ndarray
+    history: History
+    recipe: Recipe
+    seconds: float
+    compile_seconds: float
+    stages: list[Stage]
+
+
+class NonFiniteLossError(FloatingPointError):
+    """A loss that became NaN or infinite, and the run up to it.
+
+    Attributes:
+      image: The last image whose loss was finite, float32 [H, W, 3] in [0, 1].
+      history: History up to and including the step at fault.
+    """
+
+    def __init__(self, message: str, image: np.ndarray, history: History) -> None:
+        """Keep the last good image and the history beside the message."""
+        super().__init__(message)
+        self.image = image
+        self.history = history
+
+
+class Inputs(NamedTuple):
+    """What a run starts from.
+
+    Attributes:
+      content: Content image; None for a texture.
+      styles: Style images.
+      blend: Weight of each style, summing to 1.
+      init: First image, in [0, 1] with values outside kept; None for the recipe's.
+    """
+
+    content: Source | None
+    styles: Sequence[Source]
+    blend: Sequence[float]
+    init: np.ndarray | None
+
+
+def _batch(image: np.ndarray) -> Image:
+    return jnp.asarray(image, jnp.float32)[None]
+
+
+def _targets(
+    params: Params, inputs: Inputs, stage: Stage, last: Stage, recipe: Recipe
+) -> tuple[Targets, Image, float]:
+    """Return targets, the content image at this size and the seconds of compiling."""
+    styles = [_batch(style_at(s, stage, last, recipe)) for s in inputs.styles]
+    content = jnp.zeros((1, *stage.shape, 3))
+    if inputs.content is not None:
+        pixels = inputs.content.pixels
+        content = _batch(resize_image(pixels, stage.shape, method=recipe.resize))
+    blend = jnp.asarray(inputs.blend, jnp.float32)
+    arguments = params, content, styles, blend
+    program, seconds = compiled(make_targets, arguments, (static_part(recipe),))
+    features, statistics = program(*arguments)
+    layers, terms = weight_arrays(recipe)
+    targets = Targets(features, statistics, blend, layers, terms)
+    return jax.block_until_ready(targets), content, seconds
+
+
+def _first_image(
+    params: Params, inputs: Inputs, content: Image, recipe: Recipe
+) -> Image:
+    shape = content.shape[1], content.shape[2]
+    if inputs.init is not None:
+        return _batch(resize_image(inputs.init, shape, method=recipe.resize))
+    styles = [resize_image(style.pixels, shape) for style in inputs.styles]
+    style = np.tensordot(np.asarray(inputs.blend), np.stack(styles), axes=1)
+    key = jax.random.key(recipe.seed)
+    return INITS[recipe.init](key, content, _batch(style), mean_pixel(params))
+
+
+def _faulty(losses: dict[str, np.ndarray]) -> tuple[int, str] | None:
+    """Return the first step with a non-finite loss, and the term that made it."""
+    bad = np.flatnonzero(~np.isfinite(losses["loss"]))
+    if not len(bad):
+        return None
+    at = int(bad[0])
+    names = [k for k in losses if k != "loss" and not np.isfinite(losses[k][at])]
+    return at, names[0] if names else "the sum of all terms"
+
+
+def _advice(step: int, term: str, value: float, recipe: Recipe) -> str:
+    weight = f"{term}_weight (now {getattr(recipe, f'{term}_weight', 0):g})"
+    lower = f" or {weight}" if term in active_terms(recipe) else ""
+    return (
+        f"the loss became {value} at step {step}, in {term}; lower learning_rate "
+        f"(now {recipe.learning_rate:g}){lower}, or try optimizer=adam with clip=true"
+    )
+
+
+def _host(tree: Any) -> Any:
+    return jax.tree.map(np.asarray, tree)
+
+
+def join(histories: Sequence[History]) -> History:
+    """Concatenate the histories of chunks."""
+    return {k: np.concatenate([h[k] for h in histories]) for k in histories[0]}
+
+
+class _Loop:
+    """Placeholder."""
+
+
+def run(
+    params: Params,
+    inputs: Inputs,
+    plan: Sequence[Stage],
+    recipe: Recipe,
+    on_progress: Callable[[Progress], None] | None = None,
+    every: int = 0,
+) -> Result:
+    """Optimise an image through every stage of a plan.
+
+    Args:
+      params: Parameters of the network.
+      inputs: Images at their own sizes.
+      plan: Stages from coarse to fine.
+      recipe: The recipe.
+      on_progress: Called after each chunk of steps.
+      every: Steps after which `on_progress` must be called, at least.
+
+    Returns:
+      The result.
+
+    Raises:
+      NonFiniteLossError: With the step, the term at fault and advice.
+      ValueError: If a stage is too small for a layer.
+    """
+    static, total = static_part(recipe), sum(stage.steps for stage in plan)
+    histories: list[History] = []
+    seconds = compile_seconds = 0.0
+    state = None
+    for stage in plan:
+        targets, content, spent = _targets(params, inputs, stage, plan[-1], recipe)
+        compile_seconds += spent
+        if state is None:
+            image = _first_image(params, inputs, content, recipe) * recipe.pixel_scale
+            state = optimize.init(image, recipe, jax.random.key(recipe.seed + 1))
+        elif state.image.shape[1:3] != stage.shape:
+            state = optimize.resized(state, stage.shape, recipe)
+        length = chunk_length(stage.steps, stage.shape, every)
+        arguments = state, params, targets
+        program, spent = compiled(run_chunk, arguments, (static, length))
+        compile_seconds += spent
+        for _ in range(stage.steps // length):
+            start = time.perf_counter()
+            state, losses = jax.block_until_ready(program(state, params, targets))
+            seconds += time.perf_counter() - start
+            histories.append(_host(losses))
+            fault = _faulty(histories[-1])
+            if fault:
+                done = sum(len(h["loss"]) for h in histories[:-1]) + fault[0]
+                value = float(histories[-1]["loss"][fault[0]])
+                message = _advice(done, fault[1], value, recipe)
+                good = np.clip(np.asarray(state.good[0]) / recipe.pixel_scale, 0, 1)
+                raise NonFiniteLossError(message, good, join(histories))
+            if on_progress:
+                latest = {k: float(v[-1]) for k, v in histories[-1].items()}
+                done = sum(len(h["loss"]) for h in histories)
+                shown = np.asarray(optimize.shown(state, recipe)[0])
+                on_progress(Progress(done, total, stage.shape, latest, shown, seconds))
+    assert state is not None
+    image = np.asarray(optimize.shown(state, recipe)[0])
+    return Result(image, join(histories), recipe, seconds, compile_seconds, list(plan))
