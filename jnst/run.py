@@ -1,5 +1,6 @@
 """A whole run: every size from coarse to fine, its history, and what stops it."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -13,8 +14,8 @@ from jnst.base import Image, Params
 from jnst.image import resize_image
 from jnst.initial import INITS
 from jnst.objective import (
+    TERMS,
     Targets,
-    active_terms,
     make_targets,
     static_part,
     weight_arrays,
@@ -134,27 +135,28 @@ def _first_image(
     return INITS[recipe.init](key, content, _batch(style), mean_pixel(params))
 
 
-def _faulty(losses: dict[str, np.ndarray]) -> tuple[int, str] | None:
-    """Return the first step with a non-finite loss, and the term that made it."""
-    bad = np.flatnonzero(~np.isfinite(losses["loss"]))
-    if not len(bad):
-        return None
-    at = int(bad[0])
-    names = [k for k in losses if k != "loss" and not np.isfinite(losses[k][at])]
-    return at, names[0] if names else "the sum of all terms"
-
-
 def _advice(step: int, term: str, value: float, recipe: Recipe) -> str:
-    weight = f"{term}_weight (now {getattr(recipe, f'{term}_weight', 0):g})"
-    lower = f" or {weight}" if term in active_terms(recipe) else ""
+    weight = f" or {term}_weight (now {getattr(recipe, f'{term}_weight', 0):g})"
     return (
         f"the loss became {value} at step {step}, in {term}; lower learning_rate "
-        f"(now {recipe.learning_rate:g}){lower}, or try optimizer=adam with clip=true"
+        f"(now {recipe.learning_rate:g}){weight if term in TERMS else ''}, "
+        "or try optimizer=adam with clip=true"
     )
 
 
-def _host(tree: Any) -> Any:
-    return jax.tree.map(np.asarray, tree)
+def _check_finite(history: History, state: State, recipe: Recipe) -> None:
+    """Raise if a loss is not finite, naming the step and the term at fault."""
+    bad = np.flatnonzero(~np.isfinite(history["loss"]))
+    if not len(bad):
+        return
+    at = int(bad[0])
+    terms = [k for k in history if k != "loss" and not np.isfinite(history[k][at])]
+    term = terms[0] if terms else "the sum of all terms"
+    message = _advice(at, term, float(history["loss"][at]), recipe)
+    good = np.clip(np.asarray(state.good[0]) / recipe.pixel_scale, 0, 1)
+    raise NonFiniteLossError(
+        message, good, {k: v[: at + 1] for k, v in history.items()}
+    )
 
 
 def join(histories: Sequence[History]) -> History:
@@ -162,8 +164,27 @@ def join(histories: Sequence[History]) -> History:
     return {k: np.concatenate([h[k] for h in histories]) for k in histories[0]}
 
 
-class _Loop:
-    """Placeholder."""
+def _advance(
+    program: Callable[..., Any], state: State, params: Params, targets: Targets, n: int
+) -> tuple[State, History]:
+    """Run a program `n` times and wait for it."""
+    parts = []
+    for _ in range(n):
+        state, losses = program(state, params, targets)
+        parts.append(losses)
+    return jax.block_until_ready(state), join(jax.tree.map(np.asarray, parts))
+
+
+def _enter(
+    state: State | None, first: Callable[[], Image], stage: Stage, recipe: Recipe
+) -> State:
+    """Begin a run, or carry one over to the next size."""
+    if state is None:
+        image = first() * recipe.pixel_scale
+        return optimize.init(image, recipe, jax.random.key(recipe.seed + 1))
+    if state.image.shape[1:3] == stage.shape:
+        return state
+    return optimize.resized(state, stage.shape, recipe)
 
 
 def run(
@@ -191,39 +212,32 @@ def run(
       NonFiniteLossError: With the step, the term at fault and advice.
       ValueError: If a stage is too small for a layer.
     """
-    static, total = static_part(recipe), sum(stage.steps for stage in plan)
-    histories: list[History] = []
+    static, steps = static_part(recipe), sum(stage.steps for stage in plan)
+    history: History = {}
     seconds = compile_seconds = 0.0
     state = None
     for stage in plan:
         targets, content, spent = _targets(params, inputs, stage, plan[-1], recipe)
         compile_seconds += spent
-        if state is None:
-            image = _first_image(params, inputs, content, recipe) * recipe.pixel_scale
-            state = optimize.init(image, recipe, jax.random.key(recipe.seed + 1))
-        elif state.image.shape[1:3] != stage.shape:
-            state = optimize.resized(state, stage.shape, recipe)
-        length = chunk_length(stage.steps, stage.shape, every)
+        first = functools.partial(_first_image, params, inputs, content, recipe)
+        state = _enter(state, first, stage, recipe)
+        look, length = chunk_lengths(stage.steps, stage.shape, every)
         arguments = state, params, targets
         program, spent = compiled(run_chunk, arguments, (static, length))
         compile_seconds += spent
-        for _ in range(stage.steps // length):
+        for _ in range(stage.steps // look):
             start = time.perf_counter()
-            state, losses = jax.block_until_ready(program(state, params, targets))
+            count = look // length
+            state, losses = _advance(program, state, params, targets, count)
             seconds += time.perf_counter() - start
-            histories.append(_host(losses))
-            fault = _faulty(histories[-1])
-            if fault:
-                done = sum(len(h["loss"]) for h in histories[:-1]) + fault[0]
-                value = float(histories[-1]["loss"][fault[0]])
-                message = _advice(done, fault[1], value, recipe)
-                good = np.clip(np.asarray(state.good[0]) / recipe.pixel_scale, 0, 1)
-                raise NonFiniteLossError(message, good, join(histories))
+            history = join([history, losses]) if history else losses
+            _check_finite(history, state, recipe)
             if on_progress:
-                latest = {k: float(v[-1]) for k, v in histories[-1].items()}
-                done = sum(len(h["loss"]) for h in histories)
+                latest = {name: float(v[-1]) for name, v in losses.items()}
                 shown = np.asarray(optimize.shown(state, recipe)[0])
-                on_progress(Progress(done, total, stage.shape, latest, shown, seconds))
-    assert state is not None
+                done = len(history["loss"])
+                on_progress(Progress(done, steps, stage.shape, latest, shown, seconds))
+    if state is None:
+        raise ValueError("a run needs at least one stage")
     image = np.asarray(optimize.shown(state, recipe)[0])
-    return Result(image, join(histories), recipe, seconds, compile_seconds, list(plan))
+    return Result(image, history, recipe, seconds, compile_seconds, list(plan))
