@@ -131,15 +131,14 @@ def slow_relus(arrays, pixels, names=RELUS):
             )
         kernel = arrays[name.replace("relu", "conv") + ".kernel"].astype(np.float64)
         bias = arrays[name.replace("relu", "conv") + ".bias"].astype(np.float64)
-        h, w, _ = x.shape
+        h, w, c = x.shape
         padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
-        total = np.zeros((h, w, bias.size)) + bias
+        total = np.zeros((h * w, bias.size)) + bias
         for row in range(3):
             for column in range(3):
-                total += (
-                    padded[row : row + h, column : column + w] @ kernel[row, column]
-                )
-        x = np.maximum(total, 0)
+                shifted = padded[row : row + h, column : column + w]
+                total += shifted.reshape(h * w, c) @ kernel[row, column]
+        x = np.maximum(total, 0).reshape(h, w, bias.size)
         found[name] = x
     return found
 
