@@ -1,6 +1,7 @@
 """`stylize` and `features`: from files or arrays to results."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ from jnst.initial import INITS
 from jnst.layers import backbone_of, canonical_layer
 from jnst.recipe import Recipe
 from jnst.recipes import RECIPES
-from jnst.run import Inputs, Progress, Result, run
+from jnst.run import Inputs, Plan, Progress, Result, run
 from jnst.schedule import Source, full_shape, stages
-from jnst.settings import check_field
+from jnst.settings import check_field, field_types
 from jnst.vgg import check_image_size, extract_jit
-from jnst.weights import load_weights
+from jnst.weights import list_weights, load_described
 
 ImageLike = str | Path | np.ndarray | Any
 
@@ -47,6 +48,17 @@ def as_source(what: str, image: ImageLike, *, sized: bool) -> Source:
     return Source(pixels, own_size=not from_file and not sized, plain=not from_file)
 
 
+def _tidy(name: str, value: Any) -> Any:
+    """Bring a field's value to its type: lists to tuples, whole numbers to floats."""
+    if isinstance(value, Mapping):
+        return tuple(value.items())
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, int) and field_types()[name] is float:
+        return float(value)
+    return value
+
+
 def resolve(recipe: str | Recipe, changes: Mapping[str, Any]) -> Recipe:
     """Return a named recipe with some of its fields changed.
 
@@ -58,15 +70,22 @@ def resolve(recipe: str | Recipe, changes: Mapping[str, Any]) -> Recipe:
         recipe = RECIPES[recipe]
     for name in changes:
         check_field(name)
-    tidy = {k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()}
-    for name in ("style_options", "content_options", "tv_options"):
-        if isinstance(tidy.get(name), Mapping):
-            tidy[name] = tuple(tidy[name].items())
+    tidy = {name: _tidy(name, value) for name, value in changes.items()}
     return dataclasses.replace(recipe, **tidy)
 
 
-def _as_params(weights: Any) -> Params:
-    return weights if isinstance(weights, Mapping) else load_weights(weights)  # type: ignore
+def _as_params(weights: Any, preferred: Sequence[str] = ()) -> tuple[Params, Any]:
+    """Return parameters and their provenance.
+
+    Where nothing is asked for, the first of a recipe's `preferred` weights that is at
+    hand is taken.
+    """
+    if isinstance(weights, Mapping):
+        return dict(weights), {}
+    if weights is None and len(preferred) > 1 and not os.environ.get("JNST_WEIGHTS"):
+        at_hand = {row["name"] for row in list_weights() if row["found"]}
+        weights = next((name for name in preferred if name in at_hand), None)
+    return load_described(weights)
 
 
 def _blend(blend: Sequence[float] | None, count: int) -> list[float]:
@@ -125,6 +144,7 @@ def stylize(
     weights: str | Path | Params | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     *,
+    on_start: Callable[[Plan], None] | None = None,
     blend: Sequence[float] | None = None,
     shape: tuple[int, int] | None = None,
     save_every: int = 0,
@@ -145,6 +165,7 @@ def stylize(
         the recipe means.
       weights: Name or path of a weights file, or parameters; None to find VGG19.
       on_progress: Called with a `Progress` after each chunk of steps.
+      on_start: Called with the `Plan` before any step.
       blend: Weight of each style, >= 0; equal ones if absent.
       shape: Height and width of a texture; the style's if absent.
       save_every: Steps after which `on_progress` must be called, at least; 0 for none.
@@ -177,13 +198,16 @@ def stylize(
     if shape is not None or (source or styles[0]).own_size:
         nominal = max(final)
     plan = stages(final, nominal, chosen)
-    params = _as_params(weights)
+    params, known = _as_params(weights, chosen.weights)
     sizes = [stage.shape for stage in plan]
     _check_network(
         params, chosen, [*sizes, *(full_shape(s, chosen, style=True) for s in styles)]
     )
     inputs = Inputs(source, styles, _blend(blend, len(styles)), first)
-    return run(params, inputs, plan, chosen, on_progress, save_every)
+    if on_start:
+        on_start(Plan(plan, chosen, known))
+    result = run(params, inputs, plan, chosen, on_progress, save_every)
+    return result._replace(weights=known)
 
 
 def features(
@@ -210,4 +234,5 @@ def features(
     """
     names = (layers,) if isinstance(layers, str) else tuple(layers)
     pixels = jnp.asarray(as_array("image", image))[None]
-    return extract_jit(_as_params(weights), pixels, names, (("pooling", pooling),))
+    params, _ = _as_params(weights)
+    return extract_jit(params, pixels, names, (("pooling", pooling),))

@@ -21,7 +21,7 @@ class TorchLbfgsState(NamedTuple):
     """Memory of differences, as ring buffers of `memory` slots.
 
     Attributes:
-      count: Updates so far.
+      updates: Updates so far.
       pairs: Differences stored so far; slot `pairs % memory` is written next.
       image: Image at the previous update.
       gradient: Gradient there.
@@ -31,7 +31,7 @@ class TorchLbfgsState(NamedTuple):
       scale: Diagonal of the initial inverse Hessian.
     """
 
-    count: Int[Array, ""]
+    updates: Int[Array, ""]
     pairs: Int[Array, ""]
     image: Image
     gradient: Image
@@ -45,7 +45,7 @@ def _remember(state: TorchLbfgsState, image: Image, gradient: Image) -> TorchLbf
     """Store the newest differences, unless their curvature is not positive."""
     step, change = image - state.image, gradient - state.gradient
     curvature = jnp.vdot(change, step)
-    keep = (state.count > 0) & (curvature > MIN_CURVATURE)
+    keep = (state.updates > 0) & (curvature > MIN_CURVATURE)
     slot = state.pairs % state.steps.shape[0]
     curvature = jnp.where(keep, curvature, 1)
     norm = jnp.where(keep, jnp.vdot(change, change), 1)
@@ -115,9 +115,11 @@ def torch_lbfgs(learning_rate: float, memory: int) -> optax.GradientTransformati
             raise ValueError("torch_lbfgs needs the image it updates")
         state = _remember(state, image, gradient)
         first = jnp.minimum(1, 1 / jnp.sum(jnp.abs(gradient)))
-        length = learning_rate * jnp.where(state.count == 0, first, 1)
+        length = learning_rate * jnp.where(state.updates == 0, first, 1)
         move = length * _direction(state, gradient)
-        state = state._replace(count=state.count + 1, image=image, gradient=gradient)
+        state = state._replace(
+            updates=state.updates + 1, image=image, gradient=gradient
+        )
         return move, state
 
     return optax.GradientTransformation(init, update)  # type: ignore[arg-type]

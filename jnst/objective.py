@@ -68,6 +68,7 @@ def static_part(recipe: Recipe) -> Recipe:
         style_fit=False,
         style_enlarge=True,
         resize="bicubic",
+        weights=(),
         seed=0,
         source="",
         expect="",

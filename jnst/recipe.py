@@ -84,6 +84,7 @@ class Recipe:
       style_fit: Whether the style is stretched to the content's exact size.
       style_enlarge: Whether a style smaller than its size is enlarged.
       resize: Method of `jnst.image.RESIZE_METHODS`.
+      weights: Weights to take where none are asked for: the first that is at hand.
       seed: Seed of all random numbers of a run.
       source: Paper or code, and where we depart from it.
       expect: What a run gave, with device and versions.
@@ -137,6 +138,7 @@ class Recipe:
     style_fit: bool = False
     style_enlarge: bool = True
     resize: str = "bicubic"
+    weights: tuple[str, ...] = ("vgg19",)
     seed: int = 0
     source: str = ""
     expect: str = ""

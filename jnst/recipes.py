@@ -199,6 +199,7 @@ RECIPES: dict[str, Recipe] = {
         ema=0.99,
         returns="ema",
         style_enlarge=False,
+        weights=("vgg19_torch", "vgg19_normalised", "vgg19"),
         source="crowsonkb/style-transfer-pytorch. Departs: meant for torchvision's "
         "VGG19 (weights vgg19_torch), runs on whichever VGG19 is at hand; the root's "
         "gradient comes from the coupled iteration.",

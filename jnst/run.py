@@ -49,6 +49,20 @@ class Progress(NamedTuple):
     seconds: float
 
 
+class Plan(NamedTuple):
+    """What is about to run.
+
+    Attributes:
+      stages: Sizes and steps from coarse to fine.
+      recipe: The recipe in effect.
+      weights: Provenance of the weights file; empty for parameters given as arrays.
+    """
+
+    stages: list[Stage]
+    recipe: Recipe
+    weights: dict[str, str]
+
+
 class Result(NamedTuple):
     """What a run gives.
 
@@ -60,6 +74,7 @@ class Result(NamedTuple):
       seconds: Wall time of the loop, without compilation and file work.
       compile_seconds: Time of compilation; about 0 for shapes seen before.
       stages: Sizes and steps from coarse to fine.
+      weights: Provenance of the weights file; empty for parameters given as arrays.
     """
 
     image: np.ndarray
@@ -68,6 +83,7 @@ class Result(NamedTuple):
     seconds: float
     compile_seconds: float
     stages: list[Stage]
+    weights: dict[str, str] = {}
 
 
 class NonFiniteLossError(FloatingPointError):

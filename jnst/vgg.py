@@ -226,7 +226,7 @@ def extract(
     if not wanted:
         return {}
     check_image_size(
-        image.shape[1:3],
+        (image.shape[1], image.shape[2]),
         wanted.values(),
         backbone=backbone,
         padding=padding,

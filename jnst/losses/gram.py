@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from jnst.base import FeatureMap, Scalar, as_statistics_dtype, check_one_of
 from jnst.losses.elementwise import scaled_squares
 
-SCALES: dict[str, Callable[[float, Array, float], Array]] = {
+SCALES: dict[str, Callable[[int, Array, int | Array], Array]] = {
     # Factor on the sum of squares of G/M - A/M', given C, M and the image's H * W.
     "hw": lambda c, m, area: 1 / c**2 + 0 * m,  # A1, A4: mean over C x C
     "image": lambda c, m, area: (m / area) ** 2 / (4 * 9),  # A2: 3 channels, image size

@@ -23,6 +23,7 @@ from jnst.weights.search import (
     fetch_weights,
     find_weights,
     list_weights,
+    load_described,
     load_weights,
 )
 from jnst.weights.sources import SOURCES, PackagedFile, Source, cache_folder
@@ -48,6 +49,7 @@ __all__ = [
     "fetch_weights",
     "find_weights",
     "list_weights",
+    "load_described",
     "load_weights",
     "read_network",
     "read_provenance",

@@ -25,6 +25,8 @@ from jnst.weights.places import (
 )
 from jnst.weights.sources import DEFAULT_SOURCE, SOURCES, cache_folder, packaged_path
 
+Provenance = dict[str, str]
+
 
 def _from_name(name: str, places: tuple[Place, ...]) -> Found:
     check_one_of("weights", name, SOURCES)
@@ -114,9 +116,27 @@ def load_weights(name_or_path: StrPath | None = None) -> Params:
       FileNotFoundError: If there are none, naming every place looked in.
       ValueError: For an unknown name or a damaged file.
     """
+    return load_described(name_or_path)[0]
+
+
+def load_described(name_or_path: StrPath | None = None) -> tuple[Params, Provenance]:
+    """Load the parameters of a VGG together with where they are from.
+
+    Args:
+      name_or_path: See `find_weights`.
+
+    Returns:
+      What `load_weights` returns; and the provenance, with `tensors_sha256`.
+
+    Raises:
+      FileNotFoundError: If there are none, naming every place looked in.
+      ValueError: For an unknown name or a damaged file.
+    """
     found = _find(name_or_path)
     found = storage.read_checked(found) if isinstance(found, Path) else found
-    return as_params(found.arrays)
+    digest = found.provenance.get("tensors_sha256")
+    digest = digest or storage.tensors_sha256(found.arrays)
+    return as_params(found.arrays), {**found.provenance, "tensors_sha256": digest}
 
 
 def convert_weights(

@@ -1,0 +1,7 @@
+"""`python -m jnst` is the command `jnst`."""
+
+import sys
+
+from jnst.cli.main import main
+
+sys.exit(main())

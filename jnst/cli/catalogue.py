@@ -1,0 +1,115 @@
+"""`jnst recipes` and `jnst losses`: what there is, as tables or JSON."""
+
+import inspect
+import json
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def recipes(name: str | None, as_json: bool) -> None:
+    """List the recipes, or show every field of the recipe NAME."""
+    from jnst.base import check_one_of
+    from jnst.recipes import RECIPES
+    from jnst.settings import record
+
+    if name:
+        check_one_of("recipe", name, RECIPES)
+    documents = {key: record(recipe) for key, recipe in RECIPES.items()}
+    if as_json:
+        click.echo(json.dumps(documents[name] if name else documents, indent=2))
+    elif name:
+        _show_recipe(name, documents[name])
+    else:
+        _table(
+            [
+                {"name": key, "source": recipe.source, "expect": recipe.expect}
+                for key, recipe in RECIPES.items()
+            ],
+            [None, 56, 40],
+        )
+
+
+def _table(rows: list[dict[str, Any]], widths: list[int | None]) -> None:
+    from tabulate import tabulate
+
+    click.echo(tabulate(rows, headers="keys", maxcolwidths=widths))
+
+
+def _show_recipe(name: str, document: dict[str, Any]) -> None:
+    """Print a recipe's source, and its fields with those that differ marked."""
+    from jnst.recipe import Recipe
+    from jnst.settings import record
+
+    usual = record(Recipe())
+    click.echo(f"{name}\n\n{document.pop('source')}\n{document.pop('expect')}\n")
+    for field, value in document.items():
+        mark = "*" if value != usual[field] else " "
+        click.echo(f"{mark} {field} = {_text(value)}")
+    click.echo("\n* differs from the default of Recipe. Change with --set FIELD=VALUE.")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        return ",".join(f"{key}={each}" for key, each in value)
+    if isinstance(value, list):
+        return ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def describe_loss(name: str) -> dict[str, Any]:
+    """Describe a loss: its table, source, options with defaults, and docstring."""
+    from jnst import losses as tables
+    from jnst.losses.rows import RUN_TIME_OPTIONS
+
+    functions = tables.functions_of(name)
+    options = {
+        key: parameter.default
+        for function in functions
+        for key, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and key not in RUN_TIME_OPTIONS
+    }
+    kinds = {
+        "style": tables.STYLE_LOSSES,
+        "content": tables.CONTENT_LOSSES,
+        "image": tables.IMAGE_LOSSES,
+    }
+    kind = next(kind for kind, table in kinds.items() if name in table)
+    row = kinds[kind][name]
+    return {
+        "name": name,
+        "kind": kind,
+        "source": row.source,
+        "captures": getattr(row, "captures", ""),
+        "options": options,
+        "reference": inspect.getdoc(functions[-1]) or "",
+    }
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def losses(name: str | None, as_json: bool) -> None:
+    """List the losses, or show the loss NAME: formula, options, reference."""
+    from jnst import losses as tables
+
+    names = [*tables.STYLE_LOSSES, *tables.CONTENT_LOSSES, *tables.IMAGE_LOSSES]
+    described = [describe_loss(each) for each in ([name] if name else names)]
+    if as_json:
+        click.echo(json.dumps(described[0] if name else described, indent=2))
+    elif name:
+        one = described[0]
+        click.echo(f"{name} ({one['kind']} loss)\n{one['source']}\n")
+        click.echo(one["reference"])
+        for option, default in one["options"].items():
+            click.echo(f"\n  --set {one['kind']}_options={option}={default}", nl=False)
+        click.echo()
+    else:
+        keys = ("name", "kind", "source", "captures")
+        rows = [{key: one[key] for key in keys} for one in described]
+        _table(rows, [None, None, 46, 36])

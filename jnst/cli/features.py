@@ -1,0 +1,56 @@
+"""`jnst features`: what the network sees in a picture, as two pictures."""
+
+from pathlib import Path
+
+import click
+
+DEFAULT_LAYERS = "relu1_1,relu2_1,relu3_1,relu4_1,relu5_1"
+
+
+@click.command()
+@click.argument("image", type=click.Path())
+@click.option("-o", "--output", required=True, type=click.Path(), help="Folder.")
+@click.option("--layers", default=DEFAULT_LAYERS, show_default=True, help="Layers.")
+@click.option("--size", "size_px", type=click.IntRange(1), help="Longer side, pixels.")
+@click.option("--pooling", default="max", show_default=True, help="max, average, l2.")
+@click.option("--weights", help="Name or path of a weights file.")
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+def features(
+    image: str,
+    output: str,
+    layers: str,
+    size_px: int | None,
+    pooling: str,
+    weights: str | None,
+    overwrite: bool,
+) -> None:
+    """Draw feature maps of IMAGE (features.png) and Gram matrices (gram.png).
+
+    Each row of features.png shows a layer's strongest maps.
+    """
+    import numpy as np
+
+    from jnst import api
+    from jnst.files import check_output
+    from jnst.image import fit_shape, load_image, resize_image
+    from jnst.losses.gram import gram_matrix
+    from jnst.plots import check_matplotlib, plot_features, plot_gram
+
+    check_matplotlib()
+    folder = Path(output)
+    paths = [folder / "features.png", folder / "gram.png"]
+    if folder.exists():
+        for path in paths:
+            check_output(path, overwrite=overwrite)
+    pixels = load_image(image)
+    if size_px:
+        shape = pixels.shape[0], pixels.shape[1]
+        pixels = resize_image(pixels, fit_shape(shape, size_px))
+    names = [name.strip() for name in layers.split(",") if name.strip()]
+    click.echo(f"computing {len(names)} layers", err=True)
+    found = api.features(pixels, names, weights, pooling)
+    folder.mkdir(parents=True, exist_ok=True)
+    plot_features(paths[0], {k: np.asarray(v[0], np.float32) for k, v in found.items()})
+    plot_gram(paths[1], {k: np.asarray(gram_matrix(v)) for k, v in found.items()})
+    for path in paths:
+        click.echo(path)

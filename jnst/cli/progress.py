@@ -1,0 +1,117 @@
+"""What a run shows while it goes on, and what it keeps if it does not end."""
+
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from jnst.run import Plan, Progress, Result
+
+
+class Reporter:
+    """A progress bar on standard error that also owns a run's files.
+
+    As a context it keeps the image so far where a run is interrupted, and the last
+    good one where its loss stops being finite.
+    """
+
+    def __init__(self, outputs: Any) -> None:
+        """Show a bar for a run whose files are `outputs`."""
+        from tqdm import tqdm
+
+        self.outputs = outputs
+        self.latest: Progress | None = None
+        self.bar = tqdm(
+            desc="preparing",
+            unit="step",
+            file=sys.stderr,
+            mininterval=0.1 if sys.stderr.isatty() else 5.0,
+            dynamic_ncols=True,
+            bar_format="{desc}: {n_fmt} steps [{elapsed}]",
+        )
+
+    def __enter__(self) -> "Reporter":
+        """Return itself."""
+        return self
+
+    def start(self, plan: "Plan") -> None:
+        """Say what is about to run, where, and on which weights."""
+        from jnst.record import device
+
+        sizes = ", ".join(f"{s.shape[1]}x{s.shape[0]}" for s in plan.stages)
+        known = plan.weights
+        self.bar.write(
+            f"{sizes} px (width x height); {known.get('title') or 'given weights'}, "
+            f"{known.get('source', '')} sha256 {known.get('tensors_sha256', '')[:12]}; "
+            f"{device()}",
+            file=sys.stderr,
+        )
+        self.bar.bar_format = None
+        self.bar.desc = "compiling"
+        self.bar.total = sum(stage.steps for stage in plan.stages)
+        self.bar.reset(self.bar.total)
+
+    def update(self, progress: "Progress") -> None:
+        """Show a chunk's losses and keep its image in mind."""
+        self.latest = progress
+        height, width = progress.shape
+        self.bar.set_description_str(f"{width}x{height}", refresh=False)
+        losses = {name: f"{value:.3g}" for name, value in progress.losses.items()}
+        self.bar.set_postfix(losses, refresh=False)
+        self.bar.update(progress.step - self.bar.n)
+        every = self.outputs.save_every
+        if every and progress.step % every == 0:
+            path = Path(self.outputs.image)
+            self._save(
+                path.with_name(f"{path.stem}_{progress.step:06d}{path.suffix}"),
+                progress.image,
+            )
+
+    def _save(self, path: str | Path, image: Any, about: Any = None) -> None:
+        from jnst.image import save_image
+
+        save_image(path, image, metadata=about)
+
+    def finish(self, result: "Result", about: dict[str, Any]) -> None:
+        """Write picture, history and plot, and name them on standard output."""
+        from jnst.files import write_json
+        from jnst.plots import plot_history
+        from jnst.record import with_history
+
+        self.bar.close()
+        self._save(self.outputs.image, result.image, about)
+        click.echo(self.outputs.image)
+        if self.outputs.history:
+            write_json(self.outputs.history, with_history(about, result.history))
+            click.echo(self.outputs.history)
+        if self.outputs.plot:
+            plot_history(self.outputs.plot, result.history, title=about["recipe_name"])
+            click.echo(self.outputs.plot)
+        click.echo(
+            f"{result.seconds:.1f} s in the loop, {result.compile_seconds:.1f} s "
+            f"compiling, loss {about['final_loss']:.4g}",
+            err=True,
+        )
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Keep what there is if the run did not end."""
+        self.bar.close()
+        image = getattr(error, "image", None)
+        if isinstance(error, KeyboardInterrupt) and self.latest:
+            image = self.latest.image
+        if image is not None:
+            self._save(self.outputs.image, image)
+            click.echo(f"the last good image is kept in {self.outputs.image}", err=True)
+        history = getattr(error, "history", None)
+        if history is not None and self.outputs.history:
+            from jnst.files import write_json
+
+            write_json(self.outputs.history, {"history": history, "error": str(error)})

@@ -1,0 +1,162 @@
+"""`jnst stylize` and `jnst texture`: one way through options, progress and files."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from jnst.cli.progress import Reporter
+
+
+class Outputs(NamedTuple):
+    """Where a run's results go, and whether what is there may be replaced."""
+
+    image: str
+    history: str | None
+    plot: str | None
+    save_every: int
+    overwrite: bool
+
+
+RUN_OPTIONS = (
+    click.option("-o", "--output", required=True, type=click.Path(), help="Picture."),
+    click.option("--recipe", default="jnst", show_default=True, help="See `recipes`."),
+    click.option("--size", "size_px", type=int, help="Size in pixels."),
+    click.option("--steps", type=int, help="Steps in all sizes together."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed."),
+    click.option("--init", help="First image: content, noise, ..., or a file."),
+    click.option("--blend", help="Weights of several styles, such as 0.7,0.3."),
+    click.option(
+        "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any field."
+    ),
+    click.option("--history", type=click.Path(), help="Losses of every step, .json."),
+    click.option("--plot", type=click.Path(), help="Losses over steps, .png."),
+    click.option("--save-every", type=click.IntRange(0), default=0, metavar="N"),
+    click.option("--weights", help="Name or path of a weights file."),
+    click.option("--overwrite", is_flag=True, help="Replace files that exist."),
+)
+
+
+def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that all runs share."""
+    for option in reversed(RUN_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("content", type=click.Path())
+@click.argument("styles", type=click.Path(), nargs=-1, required=True)
+@run_options
+def stylize(content: str, styles: tuple[str, ...], **options: Any) -> None:
+    """Give the picture CONTENT the style of the picture STYLE, or of several."""
+    transfer(content, styles, None, **options)
+
+
+@click.command()
+@click.argument("styles", type=click.Path(), nargs=-1, required=True)
+@click.option("--shape", metavar="HxW", help="Height and width in pixels.")
+@run_options
+def texture(styles: tuple[str, ...], shape: str | None, **options: Any) -> None:
+    """Make a new texture like the picture STYLE, or like several."""
+    transfer(None, styles, shape, **options)
+
+
+def _parse_shape(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)[xX](\d+)", text)
+    if not match or not int(match[1]) or not int(match[2]):
+        raise ValueError(f"--shape must be HxW such as 256x384, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def _parse_blend(text: str | None) -> list[float] | None:
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"--blend must be numbers like 0.7,0.3, got {text!r}"
+        ) from None
+
+
+def check_outputs(outputs: Outputs) -> None:
+    """Raise before any work if a result could not be written."""
+    from jnst.files import check_output
+    from jnst.image import IMAGE_SUFFIXES
+    from jnst.plots import PLOT_SUFFIXES, check_matplotlib
+
+    allow = {"overwrite": outputs.overwrite}
+    check_output(outputs.image, suffixes=IMAGE_SUFFIXES, **allow)
+    if outputs.history:
+        check_output(outputs.history, suffixes=(".json",), **allow)
+    if outputs.plot:
+        check_output(outputs.plot, suffixes=PLOT_SUFFIXES, **allow)
+        check_matplotlib()
+    names = [outputs.image, outputs.history, outputs.plot]
+    paths = [Path(name).absolute() for name in names if name]
+    if len(set(paths)) < len(paths):
+        raise ValueError("picture, history and plot must be different files")
+    path = Path(outputs.image)
+    pattern = rf"{re.escape(path.stem)}_\d{{6}}{re.escape(path.suffix)}"
+    if outputs.save_every and not outputs.overwrite:
+        for found in path.parent.iterdir():
+            if re.fullmatch(pattern, found.name):
+                raise ValueError(f"{str(found)!r} exists already; use --overwrite")
+
+
+def transfer(
+    content: str | None,
+    styles: Sequence[str],
+    shape: str | None,
+    *,
+    output: str,
+    recipe: str,
+    size_px: int | None,
+    steps: int | None,
+    seed: int,
+    init: str | None,
+    blend: str | None,
+    settings: Sequence[str],
+    history: str | None,
+    plot: str | None,
+    save_every: int,
+    weights: str | None,
+    overwrite: bool,
+) -> None:
+    """Check everything, run, and write what was asked for."""
+    outputs = Outputs(output, history, plot, save_every, overwrite)
+    check_outputs(outputs)
+    from jnst import api
+    from jnst.record import document
+    from jnst.settings import parse_setting
+
+    weights_of_styles = _parse_blend(blend)
+    with Reporter(outputs) as reporter:
+        result = api.stylize(
+            content,
+            list(styles),
+            recipe,
+            steps=steps,
+            init=init,
+            seed=seed,
+            size_px=size_px,
+            weights=weights,
+            on_progress=reporter.update,
+            on_start=reporter.start,
+            blend=weights_of_styles,
+            shape=_parse_shape(shape),
+            save_every=save_every,
+            **dict(parse_setting(text) for text in settings),
+        )
+        about = document(
+            result,
+            name=recipe,
+            content=content,
+            styles=styles,
+            blend=weights_of_styles,
+            init=init,
+        )
+        reporter.finish(result, about)
