@@ -52,7 +52,7 @@ def plot_history(
     Raises:
       ValueError: If matplotlib is not installed.
     """
-    figure = _figure(7, 4.2)
+    figure = _figure(7.0, 4.2)
     axes = figure.subplots()
     for name in sorted(history, key=lambda k: k != "loss"):
         values = np.asarray(history[name], np.float64)
@@ -101,7 +101,7 @@ def plot_gram(path: str | Path, grams: Mapping[str, np.ndarray]) -> None:
       Source 000, section 7-4, which sorts and draws the first row; the matrix itself
       stands beside it here.
     """
-    figure = _figure(9, 2.3 * len(grams))
+    figure = _figure(9.0, 2.3 * len(grams))
     rows = figure.subplots(len(grams), 2, squeeze=False, width_ratios=(3, 1))
     for (bars, image), (layer, gram) in zip(rows, grams.items(), strict=True):
         heights = np.sort(gram[0])[::-1]

@@ -33,8 +33,10 @@ def features(
     from jnst import api
     from jnst.files import check_output
     from jnst.image import fit_shape, load_image, resize_image
+    from jnst.layers import backbone_of, canonical_layer
     from jnst.losses.gram import gram_matrix
     from jnst.plots import check_matplotlib, plot_features, plot_gram
+    from jnst.weights import load_weights
 
     check_matplotlib()
     folder = Path(output)
@@ -47,8 +49,11 @@ def features(
         shape = pixels.shape[0], pixels.shape[1]
         pixels = resize_image(pixels, fit_shape(shape, size_px))
     names = [name.strip() for name in layers.split(",") if name.strip()]
+    params = load_weights(weights)
+    for name in names:
+        canonical_layer(name, backbone_of(params))
     click.echo(f"computing {len(names)} layers", err=True)
-    found = api.features(pixels, names, weights, pooling)
+    found = api.features(pixels, names, params, pooling)
     folder.mkdir(parents=True, exist_ok=True)
     plot_features(paths[0], {k: np.asarray(v[0], np.float32) for k, v in found.items()})
     plot_gram(paths[1], {k: np.asarray(gram_matrix(v)) for k, v in found.items()})

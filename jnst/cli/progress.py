@@ -31,6 +31,8 @@ class Reporter:
             mininterval=0.1 if sys.stderr.isatty() else 5.0,
             dynamic_ncols=True,
             bar_format="{desc}: {n_fmt} steps [{elapsed}]",
+            leave=False,
+            delay=1,  # bad input ends sooner, and then one line is all there is
         )
 
     def __enter__(self) -> "Reporter":
@@ -49,6 +51,7 @@ class Reporter:
             f"{device()}",
             file=sys.stderr,
         )
+        self.bar.leave = True
         self.bar.bar_format = None
         self.bar.desc = "compiling"
         self.bar.total = sum(stage.steps for stage in plan.stages)
