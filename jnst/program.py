@@ -12,7 +12,9 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from jnst.losses import CONTENT_LOSSES, IMAGE_LOSSES, STYLE_LOSSES
 from jnst.optimize import run_chunk
+from jnst.recipe import Recipe
 
 PIXEL_STEPS = {"cpu": 1e5}
 """Pixels times steps between two looks: about half a second on two cores."""
@@ -26,31 +28,48 @@ def _abstract(tree: PyTree) -> PyTree:
 
 @functools.lru_cache(maxsize=64)
 def _compile(
-    function: Callable[..., Any], static: tuple[Any, ...], leaves: Any, tree: Any
+    function: Callable[..., Any],
+    static: tuple[Any, ...],
+    leaves: tuple[jax.ShapeDtypeStruct, ...],
+    tree: Any,
+    rows: tuple[Any, ...],
 ) -> Any:
-    arguments = jax.tree.unflatten(tree, leaves)
+    del rows  # a key alone: a row may be written anew under its old name
+
+    def bound(*arguments: Any) -> Any:  # fresh each time, unknown to JAX's own cache
+        return function(*arguments, *static)
+
     donated = (0,) if function is run_chunk else ()
-    static_at = tuple(range(len(arguments), len(arguments) + len(static)))
-    jitted = jax.jit(function, static_argnums=static_at, donate_argnums=donated)
-    return jitted.lower(*arguments, *static).compile()
+    jitted = jax.jit(bound, donate_argnums=donated)
+    return jitted.lower(*jax.tree.unflatten(tree, leaves)).compile()
+
+
+def _rows(recipe: Recipe) -> tuple[Any, ...]:
+    return (
+        STYLE_LOSSES[recipe.style_loss],
+        CONTENT_LOSSES[recipe.content_loss],
+        IMAGE_LOSSES[recipe.tv_loss],
+    )
 
 
 def compiled(
-    function: Callable[..., Any], arguments: tuple[Any, ...], static: tuple[Any, ...]
+    function: Callable[..., Any], arguments: tuple[Any, ...], recipe: Recipe, *more: Any
 ) -> tuple[Callable[..., Any], float]:
     """Compile a function for arguments of these shapes, or find it compiled.
 
     Args:
       function: `run_chunk`, whose first argument is donated, or `make_targets`.
       arguments: Leading arguments, trees of arrays.
-      static: The other arguments, hashable.
+      recipe: The next argument, hashable.
+      *more: The arguments after it, hashable.
 
     Returns:
       The program, to be called with `arguments` alone; and the seconds it took.
     """
     leaves, tree = jax.tree.flatten(_abstract(arguments))
     start = time.perf_counter()
-    program = _compile(function, static, tuple(leaves), tree)
+    static = (recipe, *more)
+    program = _compile(function, static, tuple(leaves), tree, _rows(recipe))
     return program, time.perf_counter() - start
 
 

@@ -132,7 +132,7 @@ def _targets(
         content = _batch(resize_image(pixels, stage.shape, method=recipe.resize))
     blend = jnp.asarray(inputs.blend, jnp.float32)
     arguments = params, content, styles, blend
-    program, seconds = compiled(make_targets, arguments, (static_part(recipe),))
+    program, seconds = compiled(make_targets, arguments, static_part(recipe))
     features, statistics = program(*arguments)
     layers, terms = weight_arrays(recipe)
     targets = Targets(features, statistics, blend, layers, terms)
@@ -239,7 +239,7 @@ def run(
         state = _enter(state, first, stage, recipe)
         look, length = chunk_lengths(stage.steps, stage.shape, every)
         arguments = state, params, targets
-        program, spent = compiled(run_chunk, arguments, (static, length))
+        program, spent = compiled(run_chunk, arguments, static, length)
         compile_seconds += spent
         for _ in range(stage.steps // look):
             start = time.perf_counter()
