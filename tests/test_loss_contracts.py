@@ -1,0 +1,209 @@
+"""What every row of every loss table must do, whoever adds it.
+
+Everything is parametrised from the tables: a new row is covered without a change here.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+from tiny import batch, feature_map, picture
+
+from jnst import losses
+from jnst.losses import CONTENT_LOSSES, IMAGE_LOSSES, STYLE_LOSSES
+from jnst.losses.rows import RUN_TIME_OPTIONS, option_names, with_options
+
+PAIRED = [*STYLE_LOSSES, *CONTENT_LOSSES]
+ALL = [*PAIRED, *IMAGE_LOSSES]
+SIZE_FREE = [name for name, row in STYLE_LOSSES.items() if row.size_free]
+KEY = jax.random.key(0)
+
+
+def joint(name):
+    return name in STYLE_LOSSES and STYLE_LOSSES[name].joint
+
+
+def inputs(name, seed, dtype=np.float32, height=8, width=6):
+    """Features (or an image) that the loss `name` takes, seeded."""
+    if name in IMAGE_LOSSES:
+        return batch(picture(height, width, seed), dtype)
+    if joint(name):
+        shapes = {
+            "relu1_1": (height, width, 3),
+            "relu2_1": (height // 2, width // 2, 4),
+        }
+        return {k: feature_map(*s, seed + 7, dtype) for k, s in shapes.items()}
+    return feature_map(height, width, 4, seed, dtype)
+
+
+def loss_of(name, target=None):
+    """A function of the generated features alone: (features) -> scalar."""
+    if name in IMAGE_LOSSES:
+        return IMAGE_LOSSES[name].value
+    if name in CONTENT_LOSSES:
+        return lambda x: CONTENT_LOSSES[name].distance(x, target)
+    row = STYLE_LOSSES[name]
+    extra = {"key": KEY} if row.keyed else {}
+    goal = row.statistic(target)
+    return lambda x: row.distance(row.statistic(x), goal, **extra)
+
+
+def case(name, dtype=np.float32):
+    """A loss with its target bound, and features to evaluate it at."""
+    target = None if name in IMAGE_LOSSES else inputs(name, 3, dtype)
+    return loss_of(name, target), inputs(name, 4, dtype)
+
+
+def test_no_two_tables_share_a_name():
+    assert len(set(ALL)) == len(ALL)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_row_names_its_source(name):
+    row = (STYLE_LOSSES | CONTENT_LOSSES | IMAGE_LOSSES)[name]
+    assert row.source
+    assert name not in STYLE_LOSSES or STYLE_LOSSES[name].captures
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_the_distance_is_zero_at_equality_and_above_it_elsewhere(name):
+    fn, features = case(name)
+    scale = float(fn(features))
+    assert scale > 0
+    at_equality = float(loss_of(name, features)(features))
+    assert abs(at_equality) <= 1e-5 * max(1, scale)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_gradient_equals_finite_differences(name, quick_compile):
+    with jax.enable_x64(True):
+        fn, features = case(name, np.float64)
+        # JAX's default step of 1e-6 in float64: errors of about 1e-9 relative.
+        check_grads(
+            jax.jit(fn), (features,), order=1, modes=["rev"], rtol=1e-5, atol=1e-7
+        )
+
+
+def special_inputs(name):
+    """Pairs (generated, target) at which careless formulas give NaN."""
+    plain, zero = inputs(name, 1), jax.tree.map(jnp.zeros_like, inputs(name, 1))
+    one_channel = jax.tree.map(lambda x: x.at[..., 0].set(0.5), plain)
+    return {
+        "flat": (jax.tree.map(lambda x: jnp.full_like(x, 0.5), plain), plain),
+        "zero": (zero, plain),
+        "towards zero": (plain, zero),
+        "both zero": (zero, zero),
+        "equal": (plain, plain),
+        "a constant channel": (one_channel, plain),
+        "two equal channels": (
+            jax.tree.map(lambda x: x.at[..., 1].set(x[..., 0]), plain),
+            plain,
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_value_and_gradient_are_finite_everywhere(name, quick_compile):
+    def value(x, target):
+        return loss_of(name, target)(x)
+
+    fn = jax.jit(jax.value_and_grad(value))
+    for what, pair in special_inputs(name).items():
+        loss, gradient = fn(*pair)
+        assert np.isfinite(loss), what
+        assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient)), what
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_eager_compiled_and_mapped_values_agree(name):
+    fn, first = case(name)
+    second = inputs(name, 5)
+    eager = [float(fn(first)), float(fn(second))]
+    both = jax.tree.map(lambda *leaves: jnp.stack(leaves), first, second)
+    mapped = jax.jit(jax.vmap(fn))(both)
+    np.testing.assert_allclose(mapped, eager, rtol=2e-5)
+    np.testing.assert_allclose(jax.jit(fn)(first), eager[0], rtol=2e-5)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_bfloat16_features_change_the_value_by_two_percent_at_most(name):
+    half = lambda tree: jax.tree.map(lambda x: x.astype(jnp.bfloat16), tree)  # noqa: E731
+    fn, features = case(name)
+    target = None if name in IMAGE_LOSSES else half(inputs(name, 3))
+    rough = loss_of(name, target)(half(features))
+    assert rough.dtype == jnp.float32  # statistics are never kept in half precision
+    np.testing.assert_allclose(rough, fn(features), rtol=0.02)
+
+
+@pytest.mark.parametrize("name", SIZE_FREE)
+def test_an_image_and_its_own_tiling_are_at_distance_zero(name):
+    features = inputs(name, 1)
+    tiled = jax.tree.map(lambda x: jnp.tile(x, (1, 2, 2, 1)), features)
+    scale = float(loss_of(name, inputs(name, 2))(features))
+    assert abs(float(loss_of(name, features)(tiled))) <= 2e-5 * max(1, scale)
+
+
+@pytest.mark.parametrize("name", SIZE_FREE)
+def test_a_style_of_another_size_is_compared(name):
+    fn = loss_of(name, inputs(name, 2, height=4, width=10))
+    assert float(fn(inputs(name, 1))) > 0
+
+
+@pytest.mark.parametrize("name", STYLE_LOSSES)
+def test_statistics_are_arrays_that_carry_no_gradient_to_a_fixed_target(name):
+    leaves = jax.tree.leaves(STYLE_LOSSES[name].statistic(inputs(name, 1)))
+    assert leaves
+    assert all(isinstance(leaf, jax.Array) for leaf in leaves)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_options_reach_the_functions_that_name_them(name):
+    for function in losses.functions_of(name):
+        for option in option_names(function):
+            bound = with_options(function, {option: "value", "another": 1})
+            assert bound.keywords == {option: "value"}
+    plain = with_options(losses.functions_of(name)[0], {"another": 1})
+    assert plain.keywords == {}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_unknown_option_is_refused_in_one_line(name):
+    known = option_names(*losses.functions_of(name))
+    arrays = [inputs(name, 1)] if name in IMAGE_LOSSES else [inputs(name, 1)] * 2
+    with pytest.raises(ValueError) as info:
+        losses.compute(name, *arrays, wrong_option=1)
+    message = str(info.value)
+    assert "\n" not in message and repr(name) in message and "wrong_option" in message
+    assert all(option in message for option in known) or "no options" in message
+
+
+@pytest.mark.parametrize("name", [n for n in STYLE_LOSSES if STYLE_LOSSES[n].blend])
+def test_a_blend_of_equal_statistics_is_that_statistic(name):
+    row = STYLE_LOSSES[name]
+    statistic = row.statistic(inputs(name, 1))
+    mixed = row.blend([statistic, statistic], [0.3, 0.7])
+    pairs = zip(jax.tree.leaves(mixed), jax.tree.leaves(statistic), strict=True)
+    for actual, expected in pairs:
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_keyed_rows_take_a_key_and_the_others_do_not():
+    for name, row in STYLE_LOSSES.items():
+        assert ("key" in option_names(row.distance)) == row.keyed, name
+
+
+def test_an_unknown_loss_is_refused_with_the_nearest_name():
+    with pytest.raises(ValueError, match="unknown loss 'grams'. Did you mean 'gram'?"):
+        losses.compute("grams", np.zeros((2, 2, 1)), np.zeros((2, 2, 1)))
+
+
+def test_a_missing_target_and_a_wrong_shape_are_refused():
+    with pytest.raises(ValueError, match="'gram' compares two arrays"):
+        losses.compute("gram", np.zeros((2, 2, 1)))
+    with pytest.raises(ValueError, match=r"must be \[H, W, C\] .* got \(2, 2\)"):
+        losses.compute("gram", np.zeros((2, 2)), np.zeros((2, 2)))
+
+
+def test_run_time_options_are_no_recipe_options():
+    assert RUN_TIME_OPTIONS == ("key", "image_size")

@@ -1,0 +1,106 @@
+"""Wasserstein-2 between Gaussians: worked values, twins, roots and gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import references
+from jax.test_util import check_grads
+from tiny import feature_map
+from worked import PAIRS, RTOL, A, B, S
+
+from jnst.losses import compute, transport
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+@pytest.mark.parametrize(
+    ("form", "pair", "expected"),
+    [
+        # losses.md, B18; the mean form's values are crowsonkb's own code's (B5).
+        ("sum", "A,B", 0.3954210412),
+        ("sum", "A,S", 0.3795426721),
+        ("sum", "X,Y", 0.01031431878),
+        ("mean", "A,B", 0.1976744134),
+        ("mean", "A,S", 0.1897467144),
+        ("mean", "X,Y", 0.003434320829),
+    ],
+)
+def test_wasserstein2_equals_the_catalogue(form, pair, expected):
+    actual = compute("wasserstein2", *PAIRS[pair], form=form)
+    # A small difference of traces: X,Y subtracts numbers 30 times as large.
+    np.testing.assert_allclose(actual, expected, rtol=2 * RTOL)
+
+
+def test_wasserstein2_equals_the_catalogue_in_float64():
+    with jax.enable_x64(True):
+        actual = compute("wasserstein2", *PAIRS["X,Y"])
+        np.testing.assert_allclose(actual, 0.01031431878, rtol=1e-9)
+
+
+def test_one_channel_is_the_difference_of_means_and_deviations():
+    # losses.md, B18: (m1 - m2)^2 + (s1 - s2)^2 of A[..., 0] and S[..., 0].
+    one, other = A[..., :1], S[..., :1]
+    actual = compute("wasserstein2", one, other)
+    np.testing.assert_allclose(actual, 0.2238856613, rtol=RTOL)
+    expected = (one.mean() - other.mean()) ** 2 + (one.std() - other.std()) ** 2
+    np.testing.assert_allclose(actual, expected, rtol=RTOL)
+
+
+@pytest.mark.parametrize("form", ["sum", "mean"])
+def test_both_forms_match_their_twin(form, maybe_jit):
+    ours, theirs = feature_map(seed=1), feature_map(6, 7, seed=2)
+    fn = maybe_jit(lambda a, b: compute("wasserstein2", a, b, form=form))
+    arrays = (np.asarray(f[0], np.float64) for f in (ours, theirs))
+    expected = references.wasserstein2_loss(*arrays, form=form)
+    np.testing.assert_allclose(fn(ours, theirs), expected, rtol=1e-5)
+
+
+def test_newton_schulz_finds_root_and_inverse_root():
+    covariance = references.covariance(np.asarray(feature_map(seed=3)[0], np.float64))
+    with jax.enable_x64(True):
+        root, inverse = transport.newton_schulz_roots(jnp.asarray(covariance))
+    np.testing.assert_allclose(
+        root, references.symmetric_root(covariance), rtol=1e-10, atol=1e-12
+    )
+    product = np.asarray(root) @ np.asarray(inverse)
+    np.testing.assert_allclose(product, np.eye(3), rtol=0, atol=1e-10)
+
+
+def test_the_gradient_of_the_trace_of_the_root_is_half_the_inverse_root():
+    covariance = references.covariance(np.asarray(feature_map(seed=3)[0], np.float64))
+    with jax.enable_x64(True):
+        matrix = jnp.asarray(covariance)
+        check_grads(jax.jit(transport.trace_of_root), (matrix,), order=1, modes=["rev"])
+        gradient = jax.grad(transport.trace_of_root)(matrix)
+    expected = np.linalg.inv(references.symmetric_root(covariance)) / 2
+    np.testing.assert_allclose(gradient, expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("form", ["sum", "mean"])
+def test_fewer_positions_than_channels_give_finite_gradients(form):
+    # Both covariances are singular, as at deep layers of small images.
+    target = feature_map(1, 2, 8, seed=2)
+    fn = jax.jit(jax.grad(lambda x: compute("wasserstein2", x, target, form=form)))
+    assert np.isfinite(fn(feature_map(1, 2, 8, seed=1))).all()
+
+
+def test_moments_of_several_styles_blend_before_the_covariance():
+    # crowsonkb averages means and second raw moments, then takes the covariance: that
+    # of all positions together where the styles have equal size.
+    one, other = feature_map(seed=1), feature_map(seed=2)
+    parts = [transport.gaussian(f) for f in (one, other)]
+    mixed = transport.blend_gaussians(parts, [0.5, 0.5])
+    joined = transport.gaussian(jnp.concatenate([one, other], axis=1))
+    for actual, expected in zip(mixed, joined, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_distance_is_symmetric():
+    there, back = (compute("wasserstein2", *pair) for pair in ((A, B), (B, A)))
+    np.testing.assert_allclose(there, back, rtol=1e-5)
+
+
+def test_an_unknown_form_is_refused():
+    with pytest.raises(ValueError, match="unknown form of wasserstein2 'mena'. Did yo"):
+        compute("wasserstein2", A, B, form="mena")
