@@ -12,13 +12,13 @@ import numpy as np
 from jnst.base import FeatureMap, Params, check_one_of
 from jnst.image import check_image, load_image
 from jnst.initial import INITS
-from jnst.layers import backbone_of, canonical_layer
+from jnst.layers import backbone_of, canonical_layer, check_image_size
 from jnst.recipe import Recipe
 from jnst.recipes import RECIPES
 from jnst.run import Inputs, Plan, Progress, Result, run
 from jnst.schedule import Source, full_shape, stages
 from jnst.settings import check_field, field_types
-from jnst.vgg import check_image_size, extract_jit
+from jnst.vgg import extract_jit
 from jnst.weights import list_weights, load_described
 
 ImageLike = str | Path | np.ndarray | Any
@@ -129,6 +129,7 @@ def _check_network(params: Params, recipe: Recipe, shapes: Sequence[tuple]) -> N
             names,
             backbone=backbone,
             padding=recipe.padding,
+            padding_layers=recipe.padding_layers,
             ceil=recipe.pooling_ceil,
         )
 

@@ -1,9 +1,11 @@
-"""The layers of VGG16 and VGG19, and the many ways people spell them.
+"""The layers of VGG16 and VGG19, how people spell them, and the sizes they need.
 
 To add a backbone, add a row to `BACKBONES`; to add a spelling, one to `SPELLINGS`.
 """
 
+import itertools
 import re
+from collections.abc import Collection, Iterable
 
 from jnst.base import Params, check_one_of
 
@@ -64,3 +66,55 @@ def canonical_layer(name: str, backbone: str = "vgg19") -> str:
 def backbone_of(params: Params) -> str:
     """Name the backbone that parameters belong to, from their layers."""
     return "vgg19" if "conv3_4" in params else "vgg16"
+
+
+def smallest_side(
+    backbone: str, deepest: str, *, reflecting: Collection[str], ceil: bool
+) -> int:
+    """Find the fewest pixels a side from which something is left at a layer.
+
+    Args:
+      backbone: Key of `BACKBONES`.
+      deepest: Canonical name of the deepest layer.
+      reflecting: Convolutions that pad by reflection, which takes two pixels.
+      ceil: Whether poolings round up.
+
+    Returns:
+      Pixels, at least 1.
+    """
+    names = layer_names(backbone)
+    path = names[: names.index(deepest) + 1]
+
+    def fits(side: int) -> bool:
+        for name in path:
+            if name.startswith("pool"):
+                side = (side + ceil) // 2
+            if side < (2 if name in reflecting else 1):
+                return False
+        return True
+
+    return next(side for side in itertools.count(1) if fits(side))
+
+
+def check_image_size(
+    shape: tuple[int, int],
+    layers: Iterable[str],
+    *,
+    backbone: str,
+    padding: str,
+    padding_layers: str,
+    ceil: bool,
+) -> None:
+    """Raise `ValueError` if an image of `shape` (height, width) shrinks to nothing."""
+    names = layer_names(backbone)
+    deepest = max(layers, key=names.index)
+    convolutions = [name for name in names if name.startswith("conv")]
+    reflecting = convolutions if padding == "reflect" else []
+    if padding_layers == "first":
+        reflecting = reflecting[:1]
+    needed = smallest_side(backbone, deepest, reflecting=reflecting, ceil=ceil)
+    if min(shape) < needed:
+        raise ValueError(
+            f"image is {shape[0]}x{shape[1]} (height x width) but {deepest} of "
+            f"{backbone} needs at least {needed} pixels a side; use a larger size_px"
+        )

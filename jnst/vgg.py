@@ -7,7 +7,7 @@ add a row to `POOLINGS` or `PADDINGS`; backbones and layer names are in `jnst.la
 """
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -17,7 +17,12 @@ from jaxtyping import Array, Float
 
 from jnst.base import FeatureMap, Image, Params, check_one_of
 from jnst.layers import BACKBONES as BACKBONES
-from jnst.layers import backbone_of, canonical_layer, layer_names
+from jnst.layers import (
+    backbone_of,
+    canonical_layer,
+    check_image_size,
+    layer_names,
+)
 
 
 class Pooling(NamedTuple):
@@ -161,29 +166,6 @@ def mean_pixel(params: Params) -> Float[Array, "3"]:
     return jnp.linalg.solve(kernel.T, -bias)
 
 
-def check_image_size(
-    shape: tuple[int, int],
-    layers: Iterable[str],
-    *,
-    backbone: str,
-    padding: str,
-    ceil: bool,
-) -> None:
-    """Raise `ValueError` if an image of `shape` (height, width) shrinks to nothing."""
-    names = layer_names(backbone)
-    deepest = max(layers, key=names.index)
-    pools = sum(name.startswith("pool") for name in names[: names.index(deepest) + 1])
-    # Reflection needs a pixel to reflect; otherwise one pixel left is enough.
-    needed = 2**pools * (2 if padding == "reflect" else 1)
-    if ceil:
-        needed = 2 if padding == "reflect" else 1
-    if min(shape) < needed:
-        raise ValueError(
-            f"image is {shape[0]}x{shape[1]} (height x width) but {deepest} of "
-            f"{backbone} needs at least {needed} pixels a side; use a larger size_px"
-        )
-
-
 def extract(
     params: Params,
     image: Image,
@@ -230,6 +212,7 @@ def extract(
         wanted.values(),
         backbone=backbone,
         padding=padding,
+        padding_layers=padding_layers,
         ceil=pooling_ceil,
     )
     network = VGG(
