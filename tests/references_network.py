@@ -1,0 +1,163 @@
+"""Slow NumPy float64 twins of the network and of every recipe's objective.
+
+Written from VGG's table 1, the sources and the peers' code; nothing here imports jnst.
+Images are [H, W, 3] in RGB, 0 to 1; features [H, W, C].
+"""
+
+import itertools
+
+import numpy as np
+import references
+
+# Table 1 of Simonyan & Zisserman, columns D and E: convolutions in each block.
+BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+PAD_MODES = {"zeros": "constant", "replicate": "edge", "reflect": "reflect"}
+RESCALES = {"max": 1.0, "average": 2.0, "l2": 0.78}  # crowsonkb, pooling_scales
+FIRST = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+def convolve(x, kernel, bias, padding="zeros"):
+    """3x3 cross-correlation, one kernel position at a time."""
+    padded = np.pad(x, ((1, 1), (1, 1), (0, 0)), PAD_MODES[padding])
+    height, width, _ = x.shape
+    out = np.zeros((height, width, kernel.shape[3])) + bias
+    for i, j in itertools.product(range(3), range(3)):
+        out += padded[i : i + height, j : j + width] @ kernel[i, j]
+    return out
+
+
+def pool(x, kind="max", rescale=False, ceil=False):
+    """2x2 windows, stride 2; with `ceil` a last half window counts what it has."""
+    height, width, channels = x.shape
+    rows, columns = ((n + 1) // 2 if ceil else n // 2 for n in (height, width))
+    out = np.zeros((rows, columns, channels))
+    for i, j in itertools.product(range(rows), range(columns)):
+        window = x[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].reshape(-1, channels)
+        if kind == "max":
+            out[i, j] = window.max(axis=0)
+        elif kind == "average":
+            out[i, j] = window.mean(axis=0)
+        else:
+            # torch.nn.LPPool2d(2, 2): the mean of the squares there are, times 4.
+            out[i, j] = np.sqrt(4 * (window**2).mean(axis=0))
+    return out * RESCALES[kind] if rescale else out
+
+
+def network(
+    params,
+    image,
+    *,
+    backbone="vgg19",
+    pooling="max",
+    pooling_rescale=False,
+    pooling_ceil=False,
+    padding="zeros",
+    padding_layers="all",
+    until="pool5",
+):
+    """All layers by name, up to the first one called `until`."""
+    x = image @ params["preprocess"]["kernel"] + params["preprocess"]["bias"]
+    found = {}
+    for block, count in enumerate(BLOCKS[backbone], start=1):
+        for index in range(1, count + 1):
+            layer = f"{block}_{index}"
+            first = layer == "1_1"
+            mode = padding if padding_layers == "all" or first else "zeros"
+            weights = params[f"conv{layer}"]
+            x = convolve(x, weights["kernel"], weights["bias"], mode)
+            found[f"conv{layer}"] = x
+            x = np.maximum(x, 0)
+            found[f"relu{layer}"] = x
+            if until in found:
+                return found
+        x = pool(x, pooling, pooling_rescale, pooling_ceil)
+        found[f"pool{block}"] = x
+    return found
+
+
+def _style(ours, theirs, loss, weights, layers=FIRST, **options):
+    pairs = [loss(ours[k], theirs[k], **options) for k in layers]
+    return sum(w * pair for w, pair in zip(weights, pairs, strict=True))
+
+
+def recipe_terms(name, params, image, content, style):
+    """Weighted terms of a recipe at one image, all in [0, 1], as its source adds them.
+
+    Every line says what the source does; numbers are typed from the source, not taken
+    from our table of recipes.
+    """
+    gram, squares = references.gram_loss, references.content_loss
+    tv, size = references.image_loss, image.shape[:2]
+    options = {
+        # MatConvNet's VGG19 with average pooling; its sizes round up.
+        "course": {"pooling": "average", "pooling_ceil": True},
+        "neural-style": {"pooling_ceil": True},  # nn.SpatialMaxPooling():ceil()
+        "crowsonkb": {"padding": "replicate", "padding_layers": "first"},
+    }.get(name, {})
+    white = 256 / 255 if name == "neural-style" else 1.0  # Lua multiplies by 256
+    x, c, s = (
+        network(params, white * pixels, until="relu5_2", **options)
+        for pixels in (image, content, style)
+    )
+    fifth = [1 / 5] * 5
+    if name == "notebook-texture":
+        return {"style": _style(x, s, gram, [1.0] * 5)}
+    if name == "notebook-texture-tv":
+        return {
+            "style": 1e-1 * _style(x, s, gram, [1.0] * 5),
+            "tv": 1e9 * tv(image, "tv_mean_l2"),
+        }
+    if name == "notebook-transfer":
+        level = np.mean(x["relu5_2"] - c["relu5_2"]) ** 2
+        return {
+            "content": 1e4 * level,
+            "style": 1e-2 * _style(x, s, gram, [1.0] * 5),
+            "tv": 1e9 * tv(image, "tv_mean_l2"),
+        }
+    if name in ("keras", "keras-lbfgs"):
+        layer = "relu5_2" if name == "keras" else "relu4_2"
+        content_weight, style_weight, tv_weight = {
+            "keras": (2.5e-8, 1e-6, 1e-6),
+            "keras-lbfgs": (0.025, 1.0, 1e-4),
+        }[name]
+        form = {"scale": "image", "image_size": size}
+        return {
+            "content": content_weight * np.sum((x[layer] - c[layer]) ** 2),
+            "style": style_weight * _style(x, s, gram, fifth, **form),
+            "tv": tv_weight * tv(255 * image, "tv_beta", beta=2.5, mode="crop"),
+        }
+    if name == "course":
+        return {
+            "content": 10 * squares(x["relu4_2"], c["relu4_2"], "quarter_mean"),
+            "style": 40 * _style(x, s, gram, [0.2] * 5, scale="gatys"),
+        }
+    if name in ("tf-eager", "tf-tutorial"):
+        content_weight = 1e3 if name == "tf-eager" else 1e4
+        terms = {
+            "content": content_weight * np.mean((x["relu5_2"] - c["relu5_2"]) ** 2),
+            "style": 1e-2 * _style(x, s, gram, fifth),
+        }
+        if name == "tf-tutorial":
+            terms["tv"] = 30 * tv(image, "tv_sum_l1")
+        return terms
+    if name == "gatys":
+        weights = [1e3 / channels**2 for channels in (64, 128, 256, 512, 512)]
+        return {
+            "content": np.mean((x["relu4_2"] - c["relu4_2"]) ** 2),
+            "style": _style(x, s, gram, weights),
+        }
+    if name == "neural-style":
+        return {
+            "content": 5 * np.mean((x["relu4_2"] - c["relu4_2"]) ** 2),
+            "style": 1e2 * _style(x, s, gram, [1.0] * 5, scale="chw"),
+            "tv": 1e-3 * tv(256 * image, "tv_johnson"),
+        }
+    if name == "crowsonkb":
+        weights = [w / (256 + 64 + 16 + 4 + 1) for w in (256, 64, 16, 4, 1)]
+        loss = references.wasserstein2_loss
+        return {
+            "content": 0.015 * np.mean((x["relu4_2"] - c["relu4_2"]) ** 2),
+            "style": _style(x, s, loss, weights, form="mean"),
+            "tv": 2.0 * tv(image, "tv_nine_point"),
+        }
+    raise KeyError(name)
