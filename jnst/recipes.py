@@ -29,10 +29,34 @@ NOTEBOOK = {
     "size_rounding": "down",
 }
 
+CAFFE_SCALES = (450.0, 13500.0, 15600.0, 255000.0, 2000.0)
+"""Mean squares of the original VGG19's relu1_1 .. relu5_1 over those of the normalised
+one, on a photograph and a painting: what brings losses of degree 2 to one scale."""
+RELU4_2_SCALE = 106000.0
+
 RECIPES: dict[str, Recipe] = {
     "jnst": Recipe(
-        source="Ours. Coarse to fine, means instead of sums so that weights do not "
-        "change with size, Adam, moving average of images.",
+        style_loss="wasserstein2",
+        style_options=(("form", "mean"),),
+        style_layer_weights=tuple(
+            share / 341 / scale
+            for share, scale in zip((256, 64, 16, 4, 1), CAFFE_SCALES, strict=True)
+        ),
+        style_blend="statistics",
+        content_weight=0.03 / RELU4_2_SCALE,
+        tv_loss="tv_nine_point",
+        tv_weight=2.0,
+        padding="replicate",
+        padding_layers="first",
+        learning_rate=0.05,
+        beta2=0.99,
+        scale_steps=(80, 40),
+        scale_ratio=math.sqrt(2),
+        ema=0.9,
+        returns="ema",
+        source="Ours, the default: crowsonkb's losses brought to the scale of the "
+        "original VGG19 and to a twentieth of its steps. All terms are means, so that "
+        "weights do not change with size.",
     ),
     "notebook-texture": Recipe(
         **NOTEBOOK,  # type: ignore[arg-type]

@@ -1,0 +1,70 @@
+"""The README's own words, run."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import picture, tiny_params
+
+import jnst
+from jnst.cli.main import cli
+from jnst.image import save_image
+from jnst.losses import STYLE_LOSSES
+from jnst.recipes import RECIPES
+from jnst.weights import save_weights
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_image("photo.jpg", picture(40, 48, seed=1))
+    save_image("painting.jpg", picture(44, 40, seed=2))
+    save_weights(tiny_params(), tmp_path / "tiny.safetensors")
+    monkeypatch.setenv("JNST_WEIGHTS", str(tmp_path / "tiny.safetensors"))
+
+
+def own_loss_text():
+    marked = r"<!-- tests/test_readme.py runs this block as it stands -->\n```python\n"
+    return re.search(marked + r"(.*?)```", README, re.DOTALL)[1]
+
+
+def test_the_own_style_loss_of_the_readme_runs_as_written(pictures, monkeypatch):
+    monkeypatch.setattr(jnst.losses, "STYLE_LOSSES", STYLE_LOSSES)
+    namespace = {}
+    try:
+        exec(own_loss_text(), namespace)
+    finally:
+        STYLE_LOSSES.pop("channel_means", None)
+    losses = namespace["result"].history["style"]
+    assert losses.shape == (5,)
+    assert losses[-1] < losses[0]
+    assert np.isfinite(namespace["result"].image).all()
+
+
+def test_the_own_style_loss_takes_less_than_15_lines():
+    lines = [line for line in own_loss_text().splitlines() if line.strip()]
+    assert len(lines) < 15
+
+
+def test_every_recipe_has_its_line():
+    for name in RECIPES:
+        assert f"| `{name}` |" in README
+
+
+def test_every_command_of_the_readme_parses():
+    """Each `jnst ...` line is one that click accepts, options and all."""
+    blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    commands = [shlex.split(line, comments=True) for line in lines]
+    commands = [words[1:] for words in commands if words[:1] == ["jnst"]]
+    assert len(commands) >= 6
+    for words in commands:
+        context = cli.make_context("jnst", list(words), resilient_parsing=False)
+        name, command, rest = cli.resolve_command(context, list(words))
+        if hasattr(command, "resolve_command"):  # a group such as `weights`
+            name, command, rest = command.resolve_command(context, rest)
+        command.make_context(name, rest)
