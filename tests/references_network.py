@@ -4,6 +4,7 @@ Written from VGG's table 1, the sources and the peers' code; nothing here import
 Images are [H, W, 3] in RGB, 0 to 1; features [H, W, C].
 """
 
+import functools
 import itertools
 
 import numpy as np
@@ -161,3 +162,42 @@ def recipe_terms(name, params, image, content, style):
             "tv": 2.0 * tv(image, "tv_nine_point"),
         }
     raise KeyError(name)
+
+
+STYLE_TWINS = {
+    "gram": references.gram_loss,
+    "scaled_gram": references.scaled_gram_loss,
+    "covariance": references.covariance_loss,
+    "wasserstein2": references.wasserstein2_loss,
+}
+
+
+def terms_by_fields(recipe, params, image, content, style):
+    """Weighted terms as a recipe's fields say, for our own, which has no source."""
+    names = ("pooling", "pooling_rescale", "pooling_ceil", "padding", "padding_layers")
+    options = {name: getattr(recipe, name) for name in names}
+    x, c, s = (
+        network(params, recipe.white / 255 * pixels, **options)
+        for pixels in (image, content, style)
+    )
+
+    def weighted(kind, losses):
+        weights = getattr(recipe, f"{kind}_layer_weights") or [1 / len(losses)]
+        weights = weights if len(weights) == len(losses) else weights * len(losses)
+        total = sum(w * loss for w, loss in zip(weights, losses, strict=True))
+        return getattr(recipe, f"{kind}_weight") * total
+
+    content_loss = functools.partial(references.content_loss, name=recipe.content_loss)
+    style_loss = STYLE_TWINS[recipe.style_loss]
+    form, tv_form = dict(recipe.style_options), dict(recipe.tv_options)
+    tv = references.image_loss(recipe.pixel_scale * image, recipe.tv_loss, **tv_form)
+    found = {
+        "content": weighted(
+            "content", [content_loss(x[k], c[k]) for k in recipe.content_layers]
+        ),
+        "style": weighted(
+            "style", [style_loss(x[k], s[k], **form) for k in recipe.style_layers]
+        ),
+        "tv": recipe.tv_weight * tv,
+    }
+    return {k: v for k, v in found.items() if getattr(recipe, f"{k}_weight") > 0}
