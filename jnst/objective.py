@@ -71,7 +71,6 @@ def static_part(recipe: Recipe) -> Recipe:
         weights=(),
         seed=0,
         source="",
-        expect="",
     )
 
 

@@ -87,7 +87,6 @@ class Recipe:
       weights: Weights to take where none are asked for: the first that is at hand.
       seed: Seed of all random numbers of a run.
       source: Paper or code, and where we depart from it.
-      expect: What a run gave, with device and versions.
     """
 
     style_loss: str = "gram"
@@ -141,7 +140,6 @@ class Recipe:
     weights: tuple[str, ...] = ("vgg19",)
     seed: int = 0
     source: str = ""
-    expect: str = ""
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for the first field that no run could use."""

@@ -1,6 +1,7 @@
 """What is kept beside a picture, so that a run can be told and made again."""
 
 import importlib.metadata
+import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +26,9 @@ def versions() -> dict[str, str]:
 def device() -> str:
     """Name the device that JAX computes on."""
     first = jax.devices()[0]
-    kind = platform.machine() if first.platform == "cpu" else first.device_kind
-    return f"{first.platform} ({kind})"
+    if first.platform == "cpu":
+        return f"cpu ({platform.machine()}, {os.cpu_count()} cores)"
+    return f"{first.platform} ({first.device_kind})"
 
 
 def described(path: str | Path) -> dict[str, str]:

@@ -148,7 +148,8 @@ def _first_image(
     styles = [resize_image(style.pixels, shape) for style in inputs.styles]
     style = np.tensordot(np.asarray(inputs.blend), np.stack(styles), axes=1)
     key = jax.random.key(recipe.seed)
-    return INITS[recipe.init](key, content, _batch(style), mean_pixel(params))
+    zero = mean_pixel(params) * (255 / recipe.white)
+    return INITS[recipe.init](key, content, _batch(style), zero)
 
 
 def _advice(step: int, term: str, value: float, recipe: Recipe) -> str:

@@ -1,5 +1,6 @@
 """`jnst recipes` and `jnst losses`: what there is, as tables or JSON."""
 
+import importlib.resources
 import inspect
 import json
 from typing import Any
@@ -26,11 +27,26 @@ def recipes(name: str | None, as_json: bool) -> None:
     else:
         _table(
             [
-                {"name": key, "source": recipe.source, "expect": recipe.expect}
+                {"name": key, "source": recipe.source, "expect": expected(key)}
                 for key, recipe in RECIPES.items()
             ],
             [None, 56, 40],
         )
+
+
+def expected(name: str) -> str:
+    """Tell what a recipe gave on the demo pair, from benchmarks/expectations.py."""
+    path = importlib.resources.files("jnst.data") / "expectations.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    row = document["recipes"].get(name)
+    if row is None:
+        return "not measured"
+    height, width = row["shape"]
+    return (
+        f"loss {row['first_loss']:.4g} to {row['last_loss']:.4g} in {row['steps']} "
+        f"steps at {width}x{height}, {row['loop_seconds']:g} s on "
+        f"{document['device']}, JAX {document['versions']['jax']}, {row['weights']}"
+    )
 
 
 def _table(rows: list[dict[str, Any]], widths: list[int | None]) -> None:
@@ -45,7 +61,7 @@ def _show_recipe(name: str, document: dict[str, Any]) -> None:
     from jnst.settings import record
 
     usual = record(Recipe())
-    click.echo(f"{name}\n\n{document.pop('source')}\n{document.pop('expect')}\n")
+    click.echo(f"{name}\n\n{document.pop('source')}\n\nExpect: {expected(name)}\n")
     for field, value in document.items():
         mark = "*" if value != usual[field] else " "
         click.echo(f"{mark} {field} = {_text(value)}")

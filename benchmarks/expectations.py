@@ -1,0 +1,49 @@
+"""Run every recipe on the demo pair and record what to expect of it.
+
+Writes `jnst/data/expectations.json`, which `jnst recipes` shows and a test holds the
+first losses to. Run it again when a recipe changes:
+
+    python benchmarks/expectations.py
+"""
+
+import datetime
+import time
+from pathlib import Path
+
+import jnst
+from jnst.files import write_json
+from jnst.record import device, versions
+
+DATA = Path(jnst.__file__).parent / "data"
+SIZE_PX, STEPS = 128, 20
+OWN_SIZE = ("keras",)  # its weights and step size belong to 400 x 600 pixels
+
+
+def expectation(name):
+    """Run one recipe for a few steps."""
+    size = None if name in OWN_SIZE else SIZE_PX
+    pair = DATA / "demo_content.jpg", DATA / "demo_style.jpg"
+    start = time.perf_counter()
+    result = jnst.stylize(*pair, name, size_px=size, steps=STEPS)
+    row = {
+        "size_px": result.recipe.size_px,
+        "shape": list(result.image.shape[:2]),
+        "steps": STEPS,
+        "first_loss": float(result.history["loss"][0]),
+        "last_loss": float(result.history["loss"][-1]),
+        "loop_seconds": round(result.seconds, 1),
+        "weights": result.weights["name"],
+    }
+    print(name, row, f"{time.perf_counter() - start:.0f} s", flush=True)
+    return row
+
+
+def main():
+    about = {"date": datetime.date.today().isoformat(), "device": device()}
+    rows = {name: expectation(name) for name in jnst.RECIPES}
+    document = {**about, "versions": versions(), "recipes": rows}
+    write_json(DATA / "expectations.json", document)
+
+
+if __name__ == "__main__":
+    main()
