@@ -64,7 +64,7 @@ def gram(features: FeatureMap) -> GramStatistic:
 
 
 def blend_grams(
-    statistics: Sequence[GramStatistic], weights: Sequence[float]
+    statistics: Sequence[GramStatistic], weights: Sequence[float | Scalar]
 ) -> GramStatistic:
     """Mix the Gram matrices of several styles with weights that sum to 1.
 

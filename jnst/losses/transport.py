@@ -117,7 +117,10 @@ def gaussian(features: FeatureMap, *, form: str = "sum") -> Gaussian:
 
 
 def blend_gaussians(
-    statistics: Sequence[Gaussian], weights: Sequence[float], *, form: str = "sum"
+    statistics: Sequence[Gaussian],
+    weights: Sequence[float | Scalar],
+    *,
+    form: str = "sum",
 ) -> Gaussian:
     """Mix the raw moments of several styles with weights that sum to 1."""
     pairs = list(zip(statistics, weights, strict=True))
