@@ -13,10 +13,11 @@ from jnst.base import FeatureMap, Params, check_one_of
 from jnst.image import check_image, load_image
 from jnst.initial import INITS
 from jnst.layers import backbone_of, canonical_layer, check_image_size
+from jnst.objective import IMAGE_LAYER
 from jnst.recipe import Recipe
 from jnst.recipes import RECIPES
 from jnst.run import Inputs, Plan, Progress, Result, run
-from jnst.schedule import Source, full_shape, stages
+from jnst.schedule import Source, full_shape, stages, style_shape
 from jnst.settings import check_field, field_types
 from jnst.vgg import extract_jit
 from jnst.weights import list_weights, load_described
@@ -92,7 +93,7 @@ def _blend(blend: Sequence[float] | None, count: int) -> list[float]:
     weights = [1.0] * count if blend is None else [float(w) for w in blend]
     if len(weights) != count:
         raise ValueError(f"blend has {len(weights)} weights for {count} styles")
-    if min(weights) < 0 or sum(weights) <= 0:
+    if not (min(weights) >= 0 and 0 < sum(weights) < float("inf")):
         raise ValueError(f"blend must be weights >= 0 with a sum above 0, got {blend}")
     return [weight / sum(weights) for weight in weights]
 
@@ -122,7 +123,9 @@ def _check_network(params: Params, recipe: Recipe, shapes: Sequence[tuple]) -> N
     backbone = backbone_of(params)
     layers = [*recipe.style_layers]
     layers += recipe.content_layers if recipe.content_weight else ()
-    names = [canonical_layer(layer, backbone) for layer in layers]
+    names = [canonical_layer(k, backbone) for k in layers if k != IMAGE_LAYER]
+    if not names:
+        return
     for shape in shapes:
         check_image_size(
             shape,
@@ -194,6 +197,8 @@ def stylize(
         chosen = _without_content(chosen)
     elif shape is not None:
         raise ValueError("shape is for textures; with a content image use size_px")
+    if shape is not None and min(shape) < 1:
+        raise ValueError(f"shape must be at least 1x1, got {shape[0]}x{shape[1]}")
     final = shape or full_shape(source or styles[0], chosen, style=source is None)
     nominal = chosen.size_px
     if shape is not None or (source or styles[0]).own_size:
@@ -201,9 +206,8 @@ def stylize(
     plan = stages(final, nominal, chosen)
     params, known = _as_params(weights, chosen.weights)
     sizes = [stage.shape for stage in plan]
-    _check_network(
-        params, chosen, [*sizes, *(full_shape(s, chosen, style=True) for s in styles)]
-    )
+    sizes += [style_shape(s, at, plan[-1], chosen) for s in styles for at in plan]
+    _check_network(params, chosen, sizes)
     inputs = Inputs(source, styles, _blend(blend, len(styles)), first)
     if on_start:
         on_start(Plan(plan, chosen, known))

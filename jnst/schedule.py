@@ -117,15 +117,19 @@ def stages(shape: Shape, size_px: int, recipe: Recipe) -> list[Stage]:
     return plan
 
 
-def style_at(source: Source, stage: Stage, last: Stage, recipe: Recipe) -> np.ndarray:
-    """Return a style image as a stage compares with it."""
+def style_shape(source: Source, stage: Stage, last: Stage, recipe: Recipe) -> Shape:
+    """Return the height and width of a style image at a stage."""
     height, width = source.pixels.shape[:2]
     if source.own_size:
         ratio = stage.size_px / last.size_px
-        shape = max(1, round(height * ratio)), max(1, round(width * ratio))
-    elif recipe.style_fit:
-        shape = stage.shape
-    else:
-        size = recipe.style_size_px or stage.size_px
-        shape = _fit(source, size, recipe, style=True)
+        return max(1, round(height * ratio)), max(1, round(width * ratio))
+    if recipe.style_fit:
+        return stage.shape
+    size = recipe.style_size_px or stage.size_px
+    return _fit(source, size, recipe, style=True)
+
+
+def style_at(source: Source, stage: Stage, last: Stage, recipe: Recipe) -> np.ndarray:
+    """Return a style image as a stage compares with it."""
+    shape = style_shape(source, stage, last, recipe)
     return resize_image(source.pixels, shape, method=recipe.resize)
