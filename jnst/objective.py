@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jnst.base import Features, Image, Params, Scalar, Statistic
 from jnst.losses import CONTENT_LOSSES, IMAGE_LOSSES, STYLE_LOSSES
@@ -19,6 +19,7 @@ from jnst.losses.rows import StyleLoss, with_options
 from jnst.recipe import Recipe
 from jnst.vgg import extract
 
+IMAGE_LAYER = "image"
 TERMS = ("content", "style", "tv")
 
 
@@ -26,15 +27,17 @@ class Targets(NamedTuple):
     """What an image is compared with, computed once a size.
 
     Attributes:
-      content: Feature maps of the content image, by layer.
+      content: What the content loss compares with, by layer.
       styles: For each style its statistics by layer (one statistic, if joint).
+      image: Constants of the loss on pixels.
       blend: Weight of each of `styles`, summing to 1.
       layer_weights: Factors of the content and of the style layers.
       weights: Factor of each term.
     """
 
-    content: Features
+    content: dict[str, Any]
     styles: tuple[Statistic, ...]
+    image: PyTree
     blend: Float[Array, "_"]
     layer_weights: dict[str, Float[Array, "_"]]
     weights: dict[str, Scalar]
@@ -93,10 +96,15 @@ def weight_arrays(recipe: Recipe) -> tuple[dict[str, Array], dict[str, Array]]:
 def _network(
     params: Params, image: Image, layers: Sequence[str], recipe: Recipe
 ) -> Features:
-    """Extract features of an image in [0, 1] as the recipe's network does."""
+    """Extract features of an image in [0, 1] as the recipe's network does.
+
+    The layer "image" is the image itself.
+    """
+    pixels = {layer: image for layer in layers if layer == IMAGE_LAYER}
+    layers = [layer for layer in layers if layer != IMAGE_LAYER]
     if recipe.white != 255.0:
         image = image * (recipe.white / 255.0)
-    return extract(
+    return pixels | extract(
         params,
         image,
         layers,
@@ -133,35 +141,53 @@ def _blend(
     return ({k: mix([style[k] for style in styles], weights) for k in layers},)
 
 
+def _content_targets(
+    params: Params, content: Image, style: Image, recipe: Recipe
+) -> dict[str, Any]:
+    row = CONTENT_LOSSES[recipe.content_loss]
+    layers = recipe.content_layers
+    target = with_options(row.target, dict(recipe.content_options))
+    features = _network(params, content, layers, recipe)
+    styles: dict[str, Any] = dict.fromkeys(layers)
+    if row.needs_style:
+        styles = _network(params, style, layers, recipe)
+    return {k: target(features[k], styles[k]) for k in layers}
+
+
 def make_targets(
     params: Params,
     content: Image | None,
     styles: Sequence[Image],
     blend: Float[Array, "_"],
     recipe: Recipe,
-) -> tuple[Features, tuple[Statistic, ...]]:
-    """Compute the content's features and the styles' statistics.
+) -> tuple[dict[str, Any], tuple[Statistic, ...], PyTree]:
+    """Compute the content's targets, the styles' statistics, the pixels' constants.
 
     Args:
       params: Parameters of the network.
-      content: Content image [1, H, W, 3] in [0, 1]; None without a content term.
+      content: Content image [1, H, W, 3] in [0, 1]; None if no term needs it.
       styles: Style images, each [1, H, W, 3] in [0, 1] and of any size.
       blend: Weight of each style.
       recipe: The static part of a recipe is enough.
 
     Returns:
-      `Targets.content` and `Targets.styles`.
+      `Targets.content`, `Targets.styles` and `Targets.image`.
     """
-    terms = active_terms(recipe)
-    features: Features = {}
-    if "content" in terms and content is not None:
-        features = _network(params, content, recipe.content_layers, recipe)
+    active = active_terms(recipe)
+    targets: dict[str, Any] = {}
+    if "content" in active and content is not None:
+        first = styles[0] if styles else content
+        targets = _content_targets(params, content, first, recipe)
     statistics: tuple[Statistic, ...] = ()
-    if "style" in terms:
+    if "style" in active:
         found = [_network(params, s, recipe.style_layers, recipe) for s in styles]
         statistics = tuple(_statistics(each, recipe) for each in found)
         statistics = _blend(statistics, blend, recipe)
-    return features, statistics
+    constants = None
+    if "tv" in active:
+        row = IMAGE_LOSSES[recipe.tv_loss]
+        constants = with_options(row.constants, dict(recipe.tv_options))(content)
+    return targets, statistics, constants
 
 
 def _style_distance(
@@ -195,9 +221,12 @@ def _style_term(
     return jnp.dot(targets.blend, jnp.stack(losses))
 
 
-def _content_term(features: Features, targets: Targets, recipe: Recipe) -> Scalar:
+def _content_term(
+    features: Features, targets: Targets, recipe: Recipe, key: Array
+) -> Scalar:
     row = CONTENT_LOSSES[recipe.content_loss]
-    distance = with_options(row.distance, dict(recipe.content_options))
+    options = dict(recipe.content_options) | ({"key": key} if row.keyed else {})
+    distance = with_options(row.distance, options)
     losses = [distance(features[k], targets.content[k]) for k in recipe.content_layers]
     return jnp.dot(targets.layer_weights["content"], jnp.stack(losses))
 
@@ -227,13 +256,14 @@ def terms(
     features = _network(params, image / recipe.pixel_scale, layers, recipe)
     found: dict[str, Scalar] = {}
     if "content" in active:
-        found["content"] = _content_term(features, targets, recipe)
+        found["content"] = _content_term(features, targets, recipe, key)
     if "style" in active:
         size = (image.shape[1], image.shape[2])
         found["style"] = _style_term(features, targets, recipe, size, key)
     if "tv" in active:
         value = IMAGE_LOSSES[recipe.tv_loss].value
-        found["tv"] = with_options(value, dict(recipe.tv_options))(image)
+        options = dict(recipe.tv_options)
+        found["tv"] = with_options(value, options)(image, targets.image)
     return {name: targets.weights[name] * loss for name, loss in found.items()}
 
 

@@ -133,9 +133,7 @@ def _targets(
     blend = jnp.asarray(inputs.blend, jnp.float32)
     arguments = params, content, styles, blend
     program, seconds = compiled(make_targets, arguments, static_part(recipe))
-    features, statistics, constants = program(*arguments)
-    layers, terms = weight_arrays(recipe)
-    targets = Targets(features, statistics, blend, layers, terms, constants)
+    targets = Targets(*program(*arguments), blend, *weight_arrays(recipe))
     return jax.block_until_ready(targets), content, seconds
 
 

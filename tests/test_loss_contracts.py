@@ -17,6 +17,7 @@ from jnst.losses.rows import RUN_TIME_OPTIONS, option_names, with_options
 PAIRED = [*STYLE_LOSSES, *CONTENT_LOSSES]
 ALL = [*PAIRED, *IMAGE_LOSSES]
 SIZE_FREE = [name for name, row in STYLE_LOSSES.items() if row.size_free]
+ROWS = STYLE_LOSSES | CONTENT_LOSSES | IMAGE_LOSSES
 KEY = jax.random.key(0)
 
 
@@ -37,22 +38,36 @@ def inputs(name, seed, dtype=np.float32, height=8, width=6):
     return feature_map(height, width, 4, seed, dtype)
 
 
-def loss_of(name, target=None):
-    """A function of the generated features alone: (features) -> scalar."""
-    if name in IMAGE_LOSSES:
-        return IMAGE_LOSSES[name].value
-    if name in CONTENT_LOSSES:
-        return lambda x: CONTENT_LOSSES[name].distance(x, target)
-    row = STYLE_LOSSES[name]
-    extra = {"key": KEY} if row.keyed else {}
-    goal = row.statistic(target)
-    return lambda x: row.distance(row.statistic(x), goal, **extra)
+def halves(features):
+    """Masks [2, H, W] of the left and the right half of a feature map."""
+    _, height, width, _ = features.shape
+    left = np.arange(width) < width / 2
+    return np.stack([np.tile(half, (height, 1)) for half in (left, ~left)]) * 1.0
+
+
+def loss_of(name, target):
+    """A function of the generated features alone: (features) -> scalar.
+
+    `target` is what the row compares with: features of the style or of the content, or
+    for losses on the image the content image.
+    """
+    row, extra = ROWS[name], {}
+    if getattr(row, "keyed", False):
+        extra["key"] = KEY
+    if getattr(row, "needs_style", False):
+        extra["style"] = target
+    guided = "masks" in option_names(*losses.functions_of(name))
+
+    def loss(x):
+        masks = {"masks": (halves(x), halves(target))} if guided else {}
+        return losses.compute(name, x, target, **extra, **masks)
+
+    return loss
 
 
 def case(name, dtype=np.float32):
     """A loss with its target bound, and features to evaluate it at."""
-    target = None if name in IMAGE_LOSSES else inputs(name, 3, dtype)
-    return loss_of(name, target), inputs(name, 4, dtype)
+    return loss_of(name, inputs(name, 3, dtype)), inputs(name, 4, dtype)
 
 
 def test_no_two_tables_share_a_name():
@@ -61,9 +76,8 @@ def test_no_two_tables_share_a_name():
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_row_names_its_source(name):
-    row = (STYLE_LOSSES | CONTENT_LOSSES | IMAGE_LOSSES)[name]
-    assert row.source
-    assert name not in STYLE_LOSSES or STYLE_LOSSES[name].captures
+    assert ROWS[name].source
+    assert name not in STYLE_LOSSES or ROWS[name].captures
 
 
 @pytest.mark.parametrize("name", PAIRED)
@@ -130,8 +144,7 @@ def test_eager_compiled_and_mapped_values_agree(name):
 def test_bfloat16_features_change_the_value_by_two_percent_at_most(name):
     half = lambda tree: jax.tree.map(lambda x: x.astype(jnp.bfloat16), tree)  # noqa: E731
     fn, features = case(name)
-    target = None if name in IMAGE_LOSSES else half(inputs(name, 3))
-    rough = loss_of(name, target)(half(features))
+    rough = loss_of(name, half(inputs(name, 3)))(half(features))
     assert rough.dtype == jnp.float32  # statistics are never kept in half precision
     np.testing.assert_allclose(rough, fn(features), rtol=0.02)
 
@@ -170,9 +183,8 @@ def test_options_reach_the_functions_that_name_them(name):
 @pytest.mark.parametrize("name", ALL)
 def test_an_unknown_option_is_refused_in_one_line(name):
     known = option_names(*losses.functions_of(name))
-    arrays = [inputs(name, 1)] if name in IMAGE_LOSSES else [inputs(name, 1)] * 2
     with pytest.raises(ValueError) as info:
-        losses.compute(name, *arrays, wrong_option=1)
+        losses.compute(name, inputs(name, 1), inputs(name, 2), wrong_option=1)
     message = str(info.value)
     assert "\n" not in message and repr(name) in message and "wrong_option" in message
     assert all(option in message for option in known) or "no options" in message
@@ -206,4 +218,4 @@ def test_a_missing_target_and_a_wrong_shape_are_refused():
 
 
 def test_run_time_options_are_no_recipe_options():
-    assert RUN_TIME_OPTIONS == ("key", "image_size")
+    assert RUN_TIME_OPTIONS == ("key", "image_size", "masks")

@@ -1,10 +1,10 @@
 """Every loss by name: the tables, and `compute` to try one on raw arrays.
 
-A style loss is a pair of pure functions and one row here: `statistic(features)`
-summarises a feature map [1, H, W, C], `distance(statistic, target)` compares two
-summaries. A row gets, with no more work, the command-line option, recipe validation,
-the contract tests and its line in `jnst losses`. To add a loss: write the pair in the
-file of its family, add a row.
+A style loss is a pair of pure functions and one row: `statistic(features)` summarises
+a feature map [1, H, W, C], `distance(statistic, target)` compares two summaries. A row
+gets, with no more work, the command-line option, recipe validation, the contract tests
+and its line in `jnst losses`. To add a loss: write the pair in the file of its family,
+add a row to `style_table` or `other_tables`.
 """
 
 from typing import Any
@@ -13,77 +13,18 @@ import jax
 import jax.numpy as jnp
 
 from jnst.base import Scalar, check_one_of
-from jnst.losses import content, gram, smoothness, transport
+from jnst.losses.other_tables import CONTENT_LOSSES, IMAGE_LOSSES
 from jnst.losses.rows import (
-    ContentLoss,
-    ImageLoss,
-    StyleLoss,
-    check_options,
-    with_options,
+    ContentLoss as ContentLoss,
 )
-
-STYLE_LOSSES: dict[str, StyleLoss] = {
-    "gram": StyleLoss(
-        gram.gram,
-        gram.gram_distance,
-        source="Gatys et al, CVPR 2016, eq. 4; constants of seven code bases",
-        captures="correlations of all pairs of channels",
-        blend=gram.blend_grams,
-    ),
-    "scaled_gram": StyleLoss(
-        gram.gram,
-        gram.scaled_gram_distance,
-        source="crowsonkb/style-transfer-pytorch, StyleLoss",
-        captures="as gram, with the same gradient size at every layer",
-        blend=gram.blend_grams,
-    ),
-    "covariance": StyleLoss(
-        gram.covariance,
-        gram.covariance_distance,
-        source="JCBrouwer/maua-style, covariance option",
-        captures="correlations of channels around their means",
-    ),
-    "wasserstein2": StyleLoss(
-        transport.gaussian,
-        transport.wasserstein2,
-        source="Olkin & Pukelsheim 1982; crowsonkb/style-transfer-pytorch, StyleLossW2",
-        captures="means and covariances, as a transport cost",
-        blend=transport.blend_gaussians,
-    ),
-}
-
-CONTENT_LOSSES: dict[str, ContentLoss] = {
-    "mean_squared": ContentLoss(
-        content.mean_squared, "Johnson et al, ECCV 2016, eq. 2"
-    ),
-    "half_sum": ContentLoss(content.half_sum, "Gatys et al, CVPR 2016, eq. 1"),
-    "sum": ContentLoss(content.total_squared, "source 001; keras-io"),
-    "quarter_mean": ContentLoss(content.quarter_mean, "source 002, eq. 1"),
-    "squared_mean_difference": ContentLoss(
-        content.squared_mean_difference, "source 000, get_content_loss"
-    ),
-    "scaled": ContentLoss(
-        content.scaled, "crowsonkb/style-transfer-pytorch, ContentLoss"
-    ),
-    "cysmith": ContentLoss(
-        content.cysmith, "cysmith/neural-style-tf, content_layer_loss"
-    ),
-}
-
-IMAGE_LOSSES: dict[str, ImageLoss] = {
-    "tv_mean_l2": ImageLoss(
-        smoothness.tv_mean_l2, "source 000; anishathalye/neural-style"
-    ),
-    "tv_sum_l2": ImageLoss(smoothness.tv_sum_l2, "xunhuang1995/AdaIN-style"),
-    "tv_sum_l1": ImageLoss(smoothness.tv_sum_l1, "tf.image.total_variation"),
-    "tv_half_mean_l1": ImageLoss(smoothness.tv_half_mean_l1, "d2l-ai/d2l-en"),
-    "tv_beta": ImageLoss(smoothness.tv_beta, "Mahendran & Vedaldi, CVPR 2015"),
-    "tv_johnson": ImageLoss(smoothness.tv_johnson, "jcjohnson/neural-style, TVLoss"),
-    "tv_isotropic": ImageLoss(smoothness.tv_isotropic, "Rudin, Osher & Fatemi 1992"),
-    "tv_nine_point": ImageLoss(
-        smoothness.tv_nine_point, "crowsonkb/style-transfer-pytorch, TVLoss"
-    ),
-}
+from jnst.losses.rows import (
+    ImageLoss as ImageLoss,
+)
+from jnst.losses.rows import (
+    StyleLoss as StyleLoss,
+)
+from jnst.losses.rows import check_options, with_options
+from jnst.losses.style_table import STYLE_LOSSES
 
 
 def functions_of(name: str) -> tuple[Any, ...]:
@@ -95,9 +36,9 @@ def functions_of(name: str) -> tuple[Any, ...]:
     if name in STYLE_LOSSES:
         return STYLE_LOSSES[name].statistic, STYLE_LOSSES[name].distance
     if name in CONTENT_LOSSES:
-        return (CONTENT_LOSSES[name].distance,)
+        return CONTENT_LOSSES[name].target, CONTENT_LOSSES[name].distance
     check_one_of("loss", name, [*STYLE_LOSSES, *CONTENT_LOSSES, *IMAGE_LOSSES])
-    return (IMAGE_LOSSES[name].value,)
+    return IMAGE_LOSSES[name].constants, IMAGE_LOSSES[name].value
 
 
 def _batched(array: Any) -> jax.Array:
@@ -115,6 +56,9 @@ def compute(
     generated: Any,
     target: Any = None,
     key: jax.Array | None = None,
+    *,
+    masks: tuple[Any, Any] | None = None,
+    style: Any = None,
     **options: Any,
 ) -> Scalar:
     """Compute any loss on raw arrays, without a network.
@@ -123,8 +67,11 @@ def compute(
       name: Key of `STYLE_LOSSES`, `CONTENT_LOSSES` or `IMAGE_LOSSES`.
       generated: Features of the generated image, [H, W, C] or [1, H, W, C]; a dict of
         them in layer order for joint losses; the image itself for image losses.
-      target: The same of the style or content image; None for image losses.
+      target: The same of the style or content image; the content image for image
+        losses that need one.
       key: PRNG key, for keyed losses.
+      masks: Region masks [R, H, W] of both, for guided losses.
+      style: Features of the style image, for content losses that need them.
       **options: Options of the loss, see `jnst losses NAME`.
 
     Returns:
@@ -133,17 +80,20 @@ def compute(
     Raises:
       ValueError: For an unknown loss or option, or arrays of the wrong shape.
     """
-    functions = functions_of(name)
-    check_options(name, options, *functions)
-    bound = [with_options(function, options) for function in functions]
+    first, second = functions_of(name)
+    check_options(name, options, first, second)
+    first, second = with_options(first, options), with_options(second, options)
     generated = jax.tree.map(_batched, generated)
+    if target is not None:
+        target = jax.tree.map(_batched, target)
     if name in IMAGE_LOSSES:
-        return bound[0](generated)
+        return second(generated, first(target))
     if target is None:
         raise ValueError(f"loss {name!r} compares two arrays, but target is missing")
-    target = jax.tree.map(_batched, target)
     if name in CONTENT_LOSSES:
-        return bound[0](generated, target)
-    statistic, distance = bound
+        style = None if style is None else _batched(style)
+        keyed = {"key": key} if CONTENT_LOSSES[name].keyed else {}
+        return second(generated, first(target, style), **keyed)
+    ours, theirs = ({"masks": each} for each in masks) if masks else ({}, {})
     keyed = {"key": key} if STYLE_LOSSES[name].keyed else {}
-    return distance(statistic(generated), statistic(target), **keyed)
+    return second(first(generated, **ours), first(target, **theirs), **keyed)

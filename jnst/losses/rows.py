@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from jnst.base import Scalar, Statistic, check_one_of
 
-RUN_TIME_OPTIONS = ("key", "image_size")
+RUN_TIME_OPTIONS = ("key", "image_size", "masks")
 """Keyword arguments that the loop supplies, never a recipe."""
 
 
@@ -45,28 +45,65 @@ class StyleLoss(NamedTuple):
     blend: Callable[..., Statistic] | None = None
 
 
+def content_itself(content: Any, style: Any) -> Any:
+    """Take the content's features as the target of a content loss."""
+    del style
+    return content
+
+
+def no_constants(content: Any) -> None:
+    """Need nothing but the image."""
+    del content
+
+
 class ContentLoss(NamedTuple):
-    """One content loss: a scalar >= 0 between two feature maps of one shape.
+    """One content loss: a scalar >= 0 between the image's features and a target.
 
     Attributes:
-      distance: Function of the image's features and the target, each [1, H, W, C].
+      distance: Function of the image's features [1, H, W, C] and the target.
       source: Paper or code it is from.
+      captures: What it compares, in a few words.
+      target: Makes the target from the content's and the first style's features at
+        the layer, once a size; the content's features where nothing else is said.
+      keyed: Whether `distance` takes `key`, a PRNG key folded with the step.
+      needs_style: Whether `target` reads the style's features.
     """
 
     distance: Callable[..., Scalar]
     source: str = ""
+    captures: str = ""
+    target: Callable[..., Any] = content_itself
+    keyed: bool = False
+    needs_style: bool = False
 
 
 class ImageLoss(NamedTuple):
     """One loss on the pixels alone.
 
     Attributes:
-      value: Function of an image [1, H, W, 3] in the scale the optimiser sees.
+      value: Function of an image [1, H, W, 3] in the scale the optimiser sees, and of
+        the constants.
       source: Paper or code it is from.
+      captures: What it measures, in a few words.
+      constants: Makes constants from the content image [1, H, W, 3] in [0, 1], once a
+        size; None where nothing is needed.
     """
 
     value: Callable[..., Scalar]
     source: str = ""
+    captures: str = ""
+    constants: Callable[..., Any] = no_constants
+
+
+def on_image(value: Callable[..., Scalar]) -> Callable[..., Scalar]:
+    """Let a function of an image alone stand in `ImageLoss.value`."""
+
+    @functools.wraps(value)
+    def with_constants(image: Any, constants: Any = None, **options: Any) -> Scalar:
+        del constants
+        return value(image, **options)
+
+    return with_constants
 
 
 def option_names(*functions: Callable[..., Any]) -> list[str]:

@@ -1,0 +1,43 @@
+"""The tables of content losses and of losses on the image alone."""
+
+from jnst.losses import content, smoothness
+from jnst.losses.rows import ContentLoss, ImageLoss, on_image
+
+CONTENT_LOSSES: dict[str, ContentLoss] = {
+    "mean_squared": ContentLoss(
+        content.mean_squared, "Johnson et al, ECCV 2016, eq. 2"
+    ),
+    "half_sum": ContentLoss(content.half_sum, "Gatys et al, CVPR 2016, eq. 1"),
+    "sum": ContentLoss(content.total_squared, "source 001; keras-io"),
+    "quarter_mean": ContentLoss(content.quarter_mean, "source 002, eq. 1"),
+    "squared_mean_difference": ContentLoss(
+        content.squared_mean_difference, "source 000, get_content_loss"
+    ),
+    "scaled": ContentLoss(
+        content.scaled, "crowsonkb/style-transfer-pytorch, ContentLoss"
+    ),
+    "cysmith": ContentLoss(
+        content.cysmith, "cysmith/neural-style-tf, content_layer_loss"
+    ),
+}
+
+IMAGE_LOSSES: dict[str, ImageLoss] = {
+    "tv_mean_l2": ImageLoss(
+        on_image(smoothness.tv_mean_l2), "source 000; anishathalye/neural-style"
+    ),
+    "tv_sum_l2": ImageLoss(on_image(smoothness.tv_sum_l2), "xunhuang1995/AdaIN-style"),
+    "tv_sum_l1": ImageLoss(on_image(smoothness.tv_sum_l1), "tf.image.total_variation"),
+    "tv_half_mean_l1": ImageLoss(on_image(smoothness.tv_half_mean_l1), "d2l-ai/d2l-en"),
+    "tv_beta": ImageLoss(
+        on_image(smoothness.tv_beta), "Mahendran & Vedaldi, CVPR 2015"
+    ),
+    "tv_johnson": ImageLoss(
+        on_image(smoothness.tv_johnson), "jcjohnson/neural-style, TVLoss"
+    ),
+    "tv_isotropic": ImageLoss(
+        on_image(smoothness.tv_isotropic), "Rudin, Osher & Fatemi 1992"
+    ),
+    "tv_nine_point": ImageLoss(
+        on_image(smoothness.tv_nine_point), "crowsonkb/style-transfer-pytorch, TVLoss"
+    ),
+}
