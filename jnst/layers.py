@@ -36,7 +36,7 @@ SPELLINGS = (
 )
 
 
-def canonical_layer(name: str, backbone: str = "vgg19") -> str:
+def canonical_layer(name: str, backbone: str) -> str:
     """Return the one spelling used inside for a layer's usual names.
 
     Args:

@@ -73,9 +73,7 @@ def compiled(
     return program, time.perf_counter() - start
 
 
-def chunk_lengths(
-    steps: int, shape: tuple[int, int], every: int = 0
-) -> tuple[int, int]:
+def chunk_lengths(steps: int, shape: tuple[int, int], every: int) -> tuple[int, int]:
     """Choose how many steps pass before Python looks, and how many a program runs.
 
     Args:

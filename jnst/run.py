@@ -207,8 +207,8 @@ def run(
     inputs: Inputs,
     plan: Sequence[Stage],
     recipe: Recipe,
-    on_progress: Callable[[Progress], None] | None = None,
-    every: int = 0,
+    on_progress: Callable[[Progress], None] | None,
+    every: int,
 ) -> Result:
     """Optimise an image through every stage of a plan.
 
@@ -218,7 +218,7 @@ def run(
       plan: Stages from coarse to fine.
       recipe: The recipe.
       on_progress: Called after each chunk of steps.
-      every: Steps after which `on_progress` must be called, at least.
+      every: Steps after which `on_progress` must be called, at least; 0 for no wish.
 
     Returns:
       The result.

@@ -237,7 +237,7 @@ def extract(
 
 @functools.partial(jax.jit, static_argnames=("layers", "options"))
 def extract_jit(
-    params: Params, image: Image, layers: tuple[str, ...], options: tuple = ()
+    params: Params, image: Image, layers: tuple[str, ...], options: tuple
 ) -> dict[str, FeatureMap]:
     """Compute `extract` under `jax.jit`; `options` are (name, value) pairs."""
     return extract(params, image, layers, **dict(options))

@@ -58,7 +58,7 @@ def twin(image, backbone="vgg19", **options):
     ],
 )
 def test_every_spelling_names_its_layer(name, canonical):
-    assert layers.canonical_layer(name) == canonical
+    assert layers.canonical_layer(name, "vgg19") == canonical
 
 
 @pytest.mark.parametrize(
