@@ -136,8 +136,9 @@ def test_eager_compiled_and_mapped_values_agree(name):
     eager = [float(fn(first)), float(fn(second))]
     both = jax.tree.map(lambda *leaves: jnp.stack(leaves), first, second)
     mapped = jax.jit(jax.vmap(fn))(both)
-    np.testing.assert_allclose(mapped, eager, rtol=2e-5)
-    np.testing.assert_allclose(jax.jit(fn)(first), eager[0], rtol=2e-5)
+    # 1e-4: Wasserstein-2 is a small difference of traces.
+    np.testing.assert_allclose(mapped, eager, rtol=1e-4)
+    np.testing.assert_allclose(jax.jit(fn)(first), eager[0], rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,0 +1,258 @@
+"""One step and many: optimisers against NumPy twins, averages, best image, sizes."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from tiny import batch, picture
+
+from jnst import optimize
+from jnst.losses import STYLE_LOSSES
+from jnst.losses.rows import StyleLoss
+from jnst.objective import Targets, make_targets, static_part, weight_arrays
+from jnst.program import compiled
+from jnst.recipe import Recipe
+from jnst.recipes import RECIPES
+
+KEY = jax.random.key(0)
+# Total variation alone needs no network: its programs compile in no time.
+SMOOTH = Recipe(
+    content_weight=0.0, style_weight=0.0, tv_weight=1.0, learning_rate=0.05
+)  # fmt: skip
+STEP = jax.jit(optimize.step, static_argnums=3)
+
+
+def changed(**changes):
+    return dataclasses.replace(SMOOTH, **changes)
+
+
+def targets_of(params, recipe, content=None, style=None):
+    blend = jnp.ones(1)
+    content = batch(picture(6, 7)) if content is None else content
+    styles = [] if style is None else [style]
+    found = make_targets(params, content, styles, blend, recipe)
+    return Targets(*found, blend, *weight_arrays(recipe))
+
+
+def walk(params, recipe, steps, image=None, key=KEY):
+    """States before the first step and after each, and the loss before each."""
+    image = batch(picture(6, 7)) * recipe.pixel_scale if image is None else image
+    state = optimize.init(image, recipe, key)
+    targets, states, losses = targets_of(params, recipe), [state], []
+    for _ in range(steps):
+        state, found = STEP(state, params, targets, recipe)
+        states.append(state)
+        losses.append(float(found["loss"]))
+    return states, losses
+
+
+def updates_of(recipe, gradients):
+    """What an optimiser adds to an image for a sequence of gradients."""
+    optimizer = optimize.make_optimizer(recipe)
+    image = jnp.zeros(gradients.shape[1:])
+
+    def body(state, gradient):
+        update, state = optimizer.update(gradient, state, image)
+        return state, update
+
+    return jax.jit(lambda g: jax.lax.scan(body, optimizer.init(image), g)[1])(gradients)
+
+
+def gradients(steps=12):
+    values = np.random.default_rng(0).normal(size=(steps, 1, 2, 2, 3))
+    return jnp.asarray(values, jnp.float32)
+
+
+def adam_twin(slopes, rate, beta1, beta2, epsilon, form):
+    """Kingma & Ba 2015, algorithm 1 ("pytorch"), or TensorFlow's order of terms."""
+    m = v = np.zeros(slopes.shape[1:])
+    for t, g in enumerate(np.asarray(slopes, np.float64), start=1):
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2
+        if form == "pytorch":
+            denominator = np.sqrt(v) / np.sqrt(1 - beta2**t) + epsilon
+            yield -rate / (1 - beta1**t) * m / denominator
+        else:  # tf.keras: alpha = lr sqrt(1 - b2^t) / (1 - b1^t)
+            alpha = rate * np.sqrt(1 - beta2**t) / (1 - beta1**t)
+            yield -alpha * m / (np.sqrt(v) + epsilon)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "form"), [("adam", "pytorch"), ("adam_tf", "tensorflow")]
+)
+@pytest.mark.parametrize("epsilon", [1e-8, 0.1])
+def test_adam_equals_its_twin(optimizer, form, epsilon):
+    recipe = Recipe(
+        optimizer=optimizer, learning_rate=0.2, beta1=0.99, beta2=0.9, epsilon=epsilon
+    )
+    expected = list(adam_twin(gradients(), 0.2, 0.99, 0.9, epsilon, form))
+    actual = updates_of(recipe, gradients())
+    np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=1e-6)
+
+
+def test_the_two_forms_of_adam_differ_where_epsilon_is_large():
+    # Source 000's beta_1 0.99 and epsilon 0.1: the first update differs by a factor.
+    first = [
+        np.asarray(updates_of(Recipe(optimizer=name, epsilon=0.1), gradients(1)))
+        for name in ("adam", "adam_tf")
+    ]
+    assert np.abs(first[0] / first[1] - 1).max() > 0.5
+
+
+def test_the_schedule_of_source_001_decays_continuously():
+    # losses.md, A2: lr at t = 0, 50, 100, 250, 4000.
+    expected = {0: 100, 50: 94.868330, 100: 90, 250: 76.843347, 4000: 1.4780883}
+    ones = jnp.ones((4001, 1, 1, 1, 3))
+    rates = -np.asarray(updates_of(RECIPES["keras"], ones))[:, 0, 0, 0, 0]
+    np.testing.assert_allclose(
+        rates[list(expected)], list(expected.values()), rtol=2e-6
+    )
+
+
+def test_optaxs_lbfgs_decreases_the_loss(vgg19):
+    recipe = Recipe(
+        optimizer="lbfgs", style_layers=("relu1_1",), content_layers=("relu1_2",)
+    )
+    targets = targets_of(
+        vgg19, recipe, batch(picture(12, 14, 1)), batch(picture(9, 10, 2))
+    )
+    state, losses = optimize.init(batch(picture(12, 14, 3)), recipe, KEY), []
+    for _ in range(6):
+        state, found = STEP(state, vgg19, targets, recipe)
+        losses.append(float(found["loss"]))
+    assert all(
+        after < before for before, after in zip(losses, losses[1:], strict=False)
+    )
+    assert losses[-1] < 0.2 * losses[0]
+
+
+@pytest.mark.parametrize("scale", [1.0, 255.0])
+def test_clipping_keeps_pixels_in_their_range_and_its_absence_does_not(vgg19, scale):
+    ascent = {"optimizer": optax.sgd(-20 * scale), "pixel_scale": scale}
+    clipped = walk(vgg19, changed(clip=True, **ascent), 2)[0][-1].image
+    assert float(clipped.min()) == 0 and float(clipped.max()) == scale
+    free = walk(vgg19, changed(clip=False, **ascent), 2)[0][-1].image
+    assert float(free.min()) < 0 and float(free.max()) > scale
+    shown = optimize.shown(walk(vgg19, changed(clip=False, **ascent), 2)[0][-1], SMOOTH)
+    assert 0 <= float(shown.min()) and float(shown.max()) <= 1
+
+
+def test_the_average_is_the_weighted_mean_of_all_images(vgg19):
+    recipe = changed(ema=0.8, returns="ema")
+    states, _ = walk(vgg19, recipe, 4)
+    # crowsonkb's EMA: the first image counts, then each step's; divided by what is in.
+    weights = 0.2 * 0.8 ** np.arange(4, -1, -1)
+    images = np.stack([state.image for state in states])
+    expected = np.tensordot(weights / (1 - 0.8**5), images, axes=1)
+    actual = optimize.shown(states[-1], recipe)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+def test_the_average_without_a_step_is_the_first_image(vgg19):
+    recipe = changed(ema=0.99, returns="ema")
+    image = batch(picture(6, 7))
+    shown = optimize.shown(optimize.init(image, recipe, KEY), recipe)
+    np.testing.assert_allclose(shown, image, rtol=1e-5)
+
+
+def test_best_is_the_image_evaluated_and_after_best_the_one_behind_it(vgg19):
+    # Descent: the last evaluated image is the best, its successor was not evaluated.
+    states, losses = walk(vgg19, changed(returns="best"), 4)
+    assert losses == sorted(losses, reverse=True)
+    np.testing.assert_array_equal(states[-1].best, states[-2].image)
+    states, _ = walk(vgg19, changed(returns="after_best"), 4)
+    np.testing.assert_array_equal(states[-1].best, states[-1].image)
+    # Ascent: the first image stays the best; source 004 keeps the one behind it.
+    uphill = {"optimizer": optax.sgd(-1.0), "clip": False}
+    for returns, at in (("best", 0), ("after_best", 1)):
+        recipe = changed(returns=returns, **uphill)
+        states, losses = walk(vgg19, recipe, 4)
+        assert losses == sorted(losses)
+        np.testing.assert_array_equal(states[-1].best, states[at].image)
+        np.testing.assert_allclose(states[-1].best_loss, losses[0], rtol=1e-6)
+
+
+def test_restarting_is_beginning_again_from_where_one_is(vgg19):
+    restarted = walk(vgg19, changed(restart_every=3), 6)[0][-1].image
+    middle = walk(vgg19, SMOOTH, 3)[0][-1].image
+    expected = walk(vgg19, SMOOTH, 3, middle)[0][-1].image
+    np.testing.assert_allclose(restarted, expected, rtol=1e-6)
+    assert np.abs(restarted - walk(vgg19, SMOOTH, 6)[0][-1].image).max() > 1e-3
+
+
+def moments(state):
+    leaf = lambda x: isinstance(x, optax.ScaleByAdamState)  # noqa: E731
+    found = jax.tree.leaves(state.optimizer, is_leaf=leaf)
+    return next(x for x in found if leaf(x))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adam_tf"])
+def test_adams_moments_are_carried_to_the_next_size(vgg19, optimizer):
+    recipe = changed(optimizer=optimizer, ema=0.9)
+    before = walk(vgg19, recipe, 3)[0][-1]
+    after = optimize.resized(before, (9, 10), recipe)
+    resize = functools.partial(jax.image.resize, shape=(1, 9, 10, 3))
+    small, large = moments(before), moments(after)
+    np.testing.assert_allclose(large.mu, resize(small.mu, method="cubic"), rtol=1e-6)
+    assert float(large.nu.min()) >= 0
+    np.testing.assert_allclose(large.nu, resize(small.nu, method="linear"), rtol=1e-6)
+    assert int(large.count) == 3 and int(after.step) == 3
+    average = before.ema / (1 - before.ema_left)
+    image = jnp.clip(resize(average, method="cubic"), 0, 1)
+    np.testing.assert_allclose(after.image, image, rtol=1e-6)
+    np.testing.assert_allclose(after.ema / (1 - after.ema_left), image, rtol=1e-5)
+
+
+def test_other_optimizers_start_again_at_the_next_size(vgg19):
+    recipe = changed(optimizer="lbfgs_torch", learning_rate=1.0)
+    after = optimize.resized(walk(vgg19, recipe, 3)[0][-1], (9, 10), recipe)
+    assert int(after.optimizer.updates) == 0 and int(after.step) == 3
+
+
+def test_a_chunk_of_steps_is_so_many_steps(vgg19):
+    states, losses = walk(vgg19, SMOOTH, 5)
+    start, targets = states[0], targets_of(vgg19, SMOOTH)
+    chunk = jax.jit(optimize.run_chunk, static_argnums=(3, 4))
+    state, history = chunk(start, vgg19, targets, SMOOTH, 5)
+    np.testing.assert_allclose(history["loss"], losses, rtol=1e-6)
+    np.testing.assert_allclose(state.image, states[-1].image, rtol=1e-6)
+    assert int(state.step) == 5
+
+
+def test_donating_the_state_leaves_the_callers_image_alone(vgg19):
+    image = batch(picture(6, 7))
+    kept = np.array(image)
+    state = optimize.init(image, SMOOTH, KEY)
+    arguments = state, vgg19, targets_of(vgg19, SMOOTH)
+    program, _ = compiled(optimize.run_chunk, arguments, static_part(SMOOTH), 1)
+    state, _ = program(*arguments)
+    program(state, *arguments[1:])
+    np.testing.assert_array_equal(image, kept)
+
+
+def test_a_keyed_loss_draws_anew_each_step_and_the_same_for_the_same_key(
+    vgg19, monkeypatch
+):
+    def distance(statistic, target, *, key):
+        return jnp.mean((statistic - target) ** 2) * jax.random.uniform(key)
+
+    row = StyleLoss(lambda f: jnp.mean(f), distance, keyed=True)
+    monkeypatch.setitem(STYLE_LOSSES, "drawn", row)
+    recipe = Recipe(style_loss="drawn", style_layers=("relu1_1",), content_weight=0.0,
+                    optimizer=optax.sgd(0.0))  # fmt: skip
+    targets = targets_of(vgg19, recipe, None, batch(picture(8, 8, 2)))
+
+    def draws(key):
+        state, losses = optimize.init(batch(picture(6, 7)), recipe, key), []
+        for _ in range(3):
+            state, found = STEP(state, vgg19, targets, recipe)
+            losses.append(float(found["loss"]))
+        return losses
+
+    first = draws(jax.random.key(1))
+    assert len(set(first)) == 3
+    assert draws(jax.random.key(1)) == first
+    assert draws(jax.random.key(2)) != first
