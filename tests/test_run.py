@@ -12,7 +12,7 @@ from tiny import picture
 import jnst
 from jnst.initial import INITS
 from jnst.run import Inputs, _first_image
-from jnst.schedule import Source, scales, steps_per_scale
+from jnst.schedule import Source
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 CONTENT, STYLE, OTHER = picture(40, 48, 1), picture(36, 50, 2), picture(30, 33, 3)
@@ -122,32 +122,6 @@ def test_sizes_go_from_coarse_to_fine_and_end_at_the_contents(run):
     assert [stage.steps for stage in result.stages] == [2, 2, 2]
     assert list(dict.fromkeys(shapes)) == [(10, 12), (20, 24), (40, 48)]
     assert result.image.shape == CONTENT.shape and len(result.history["loss"]) == 6
-
-
-@pytest.mark.parametrize(
-    ("steps", "count", "shares", "expected"),
-    [
-        (None, 3, (100, 50), [100, 50, 50]),
-        (100, 3, (100, 50), [50, 25, 25]),
-        (7, 3, (1,), [2, 3, 2]),
-        (2, 3, (100, 50), [1, 1]),  # too few: only the finest sizes
-        (1, 3, (100, 50), [1]),
-        (3, 3, (1000, 1), [1, 1, 1]),
-    ],
-)
-def test_steps_are_split_over_sizes(steps, count, shares, expected):
-    recipe = jnst.Recipe(steps=steps, scale_steps=shares)
-    actual = steps_per_scale(count, recipe)
-    assert len(actual) == len(expected) and min(actual) >= 1
-    assert sum(actual) == sum(expected)
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=1)
-
-
-def test_a_size_below_the_least_is_not_divided():
-    recipe = jnst.Recipe(scale_ratio=2.0, min_size_px=128)
-    assert scales(100, recipe) == [100]
-    assert scales(256, recipe) == [128, 256]
-    assert scales(512, jnst.Recipe()) == [512]
 
 
 def test_size_px_is_the_longer_side(run):

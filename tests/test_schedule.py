@@ -1,0 +1,88 @@
+"""Sizes and steps from coarse to fine."""
+
+import numpy as np
+import pytest
+from tiny import picture
+
+import jnst
+from jnst.schedule import (
+    Source,
+    Stage,
+    full_shape,
+    scales,
+    stages,
+    steps_per_scale,
+    style_shape,
+)
+
+
+@pytest.mark.parametrize(
+    ("steps", "count", "shares", "expected"),
+    [
+        (None, 3, (100, 50), [100, 50, 50]),
+        (100, 3, (100, 50), [50, 25, 25]),
+        (7, 3, (1,), [2, 3, 2]),
+        (2, 3, (100, 50), [1, 1]),  # too few: only the finest sizes
+        (1, 3, (100, 50), [1]),
+        (3, 3, (1000, 1), [1, 1, 1]),
+    ],
+)
+def test_steps_are_split_over_sizes(steps, count, shares, expected):
+    recipe = jnst.Recipe(steps=steps, scale_steps=shares)
+    actual = steps_per_scale(count, recipe)
+    assert len(actual) == len(expected) and min(actual) >= 1
+    assert sum(actual) == sum(expected)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1)
+
+
+def test_a_size_below_the_least_is_not_divided():
+    recipe = jnst.Recipe(scale_ratio=2.0, min_size_px=128)
+    assert scales(100, recipe) == [100]
+    assert scales(256, recipe) == [128, 256]
+    assert scales(512, jnst.Recipe()) == [512]
+
+
+def test_stages_end_at_exactly_the_shape_asked_for():
+    recipe = jnst.Recipe(scale_ratio=2.0, min_size_px=10, scale_steps=(7, 3))
+    assert stages((33, 47), 47, recipe) == [
+        Stage(12, (8, 12), 7),
+        Stage(24, (17, 24), 3),
+        Stage(47, (33, 47), 3),
+    ]
+
+
+FILE = Source(picture(30, 60), own_size=False)
+ARRAY = Source(picture(30, 60), own_size=True)
+COARSE, LAST = Stage(64, (43, 64), 1), Stage(128, (85, 128), 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "changes", "expected"),
+    [
+        (ARRAY, {}, (15, 30)),  # half its own size, as the image is
+        (FILE, {}, (32, 64)),  # the stage's size, enlarged
+        (FILE, {"style_enlarge": False}, (30, 60)),  # crowsonkb never enlarges
+        (FILE, {"style_fit": True}, (43, 64)),  # keras: the content's exact size
+        (FILE, {"style_size_px": 224, "style_aspect": (1, 1)}, (224, 224)),  # 000
+    ],
+)
+def test_a_style_is_sized_as_its_recipe_says(source, changes, expected):
+    assert style_shape(source, COARSE, LAST, jnst.Recipe(**changes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # A file of 300 x 450: sources 001 to 003 stretch or scale it, 000 keeps ratios.
+        ("keras", (400, 600)),
+        ("course", (225, 300)),
+        ("keras-lbfgs", (400, 600)),
+        ("notebook-texture", (224, 224)),
+        ("notebook-transfer", (341, 512)),  # rounded down
+        ("gatys", (800, 1200)),  # the shorter side
+        ("neural-style", (341, 512)),
+    ],
+)
+def test_a_file_gets_the_size_its_recipe_says(name, expected):
+    source = Source(picture(300, 450), own_size=False)
+    assert full_shape(source, jnst.RECIPES[name]) == expected
