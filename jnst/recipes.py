@@ -37,7 +37,7 @@ RELU4_2_SCALE = 106000.0
 RECIPES: dict[str, Recipe] = {
     "jnst": Recipe(
         style_loss="wasserstein2",
-        style_options=(("form", "mean"),),
+        style_options=(("form", "factored"),),
         style_layer_weights=tuple(
             share / 341 / scale
             for share, scale in zip((256, 64, 16, 4, 1), CAFFE_SCALES, strict=True)

@@ -104,3 +104,26 @@ def test_the_distance_is_symmetric():
 def test_an_unknown_form_is_refused():
     with pytest.raises(ValueError, match="unknown form of wasserstein2 'mena'. Did yo"):
         compute("wasserstein2", A, B, form="mena")
+
+
+def test_the_factored_form_is_the_mean_form_of_a_map_with_few_positions():
+    # 12 positions in 40 channels: a 12 x 12 root instead of a 40 x 40 one. Both forms
+    # put 1e-4 on the style's diagonal only, or on both: 1e-2 relative of the value.
+    few, style = feature_map(3, 4, 40, seed=5), feature_map(8, 9, 40, seed=6)
+
+    def loss(form):
+        return jax.jit(
+            jax.value_and_grad(lambda f: compute("wasserstein2", f, style, form=form))
+        )
+
+    (mean, slope), (factored, direction) = loss("mean")(few), loss("factored")(few)
+    np.testing.assert_allclose(factored, mean, rtol=1e-2)
+    np.testing.assert_allclose(direction, slope, rtol=0.05, atol=1e-4)
+    exact = compute("wasserstein2", few, style, form="sum") / 40
+    np.testing.assert_allclose(factored, exact, rtol=1e-2)
+
+
+def test_the_factored_form_of_a_map_with_many_positions_is_the_mean_form():
+    pair = PAIRS["A,S"]
+    forms = [compute("wasserstein2", *pair, form=f) for f in ("mean", "factored")]
+    np.testing.assert_array_equal(*forms)

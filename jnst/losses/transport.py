@@ -15,9 +15,11 @@ from jaxtyping import Array, Float
 from jnst.base import FeatureMap, Scalar, as_statistics_dtype, check_one_of
 
 Matrix = Float[Array, "c c"]
+FORMS = ("sum", "mean", "factored")
 NEWTON_SCHULZ_STEPS = 12
 MEAN_FORM_EPSILON = 1e-4
 TINY_EIGENVALUE = 1e-12
+FACTORED_EPSILON = 1e-8
 
 
 class Gaussian(NamedTuple):
@@ -27,11 +29,14 @@ class Gaussian(NamedTuple):
       mean: Mean vector, [C].
       second: Second raw moment, [C, C].
       root: Symmetric root of the covariance, [C, C], without gradient.
+      factor: Centred vectors over the root of M, [M, C], if form is "factored" and
+        there are fewer positions M than channels; else [0, C].
     """
 
     mean: Float[Array, "c"]
     second: Matrix
     root: Matrix
+    factor: Float[Array, "m c"]
 
 
 def newton_schulz_roots(matrix: Matrix) -> tuple[Matrix, Matrix]:
@@ -92,17 +97,18 @@ def _eigen_trace_of_root(matrix: Matrix) -> Scalar:
 
 def _covariance(mean: Float[Array, "c"], second: Matrix, form: str) -> Matrix:
     covariance = second - jnp.outer(mean, mean)
-    if form == "mean":
+    if form != "sum":
         covariance += MEAN_FORM_EPSILON * jnp.eye(mean.shape[0], dtype=mean.dtype)
     return covariance
 
 
 def _with_root(mean: Float[Array, "c"], second: Matrix, form: str) -> Gaussian:
-    check_one_of("form of wasserstein2", form, ("sum", "mean"))
+    check_one_of("form of wasserstein2", form, FORMS)
     covariance = jax.lax.stop_gradient(_covariance(mean, second, form))
-    newton = form == "mean"
-    root = newton_schulz_roots(covariance)[0] if newton else _eigen_root(covariance)
-    return Gaussian(mean, second, jax.lax.stop_gradient(root))
+    exact = form == "sum"
+    root = _eigen_root(covariance) if exact else newton_schulz_roots(covariance)[0]
+    none = jnp.zeros((0, mean.shape[0]), mean.dtype)
+    return Gaussian(mean, second, jax.lax.stop_gradient(root), none)
 
 
 def gaussian(features: FeatureMap, *, form: str = "sum") -> Gaussian:
@@ -112,8 +118,12 @@ def gaussian(features: FeatureMap, *, form: str = "sum") -> Gaussian:
       ValueError: For an unknown form.
     """
     vectors = as_statistics_dtype(features).reshape(-1, features.shape[-1])
+    positions, channels = vectors.shape
     mean = jnp.mean(vectors, axis=0)
-    return _with_root(mean, vectors.T @ vectors / vectors.shape[0], form)
+    fitted = _with_root(mean, vectors.T @ vectors / positions, form)
+    if form != "factored" or positions >= channels:
+        return fitted
+    return fitted._replace(factor=(vectors - mean.reshape(1, -1)) / positions**0.5)
 
 
 def blend_gaussians(
@@ -136,7 +146,9 @@ def wasserstein2(statistic: Gaussian, target: Gaussian, *, form: str = "sum") ->
       statistic: Of the image being optimised.
       target: Of the style image.
       form: "sum" over channels, with exact eigenvalues; "mean" over channels with
-        1e-4 on the diagonal of both covariances and Newton-Schulz roots.
+        1e-4 on the diagonal of both covariances and Newton-Schulz roots; "factored"
+        is "mean" where a map with fewer positions than channels has its cross term
+        from a matrix of positions by positions, which is as much smaller.
 
     Returns:
       Scalar >= 0 up to rounding: |m1 - m2|^2 + tr(S1 + S2 - 2 (S2^1/2 S1 S2^1/2)^1/2).
@@ -147,13 +159,18 @@ def wasserstein2(statistic: Gaussian, target: Gaussian, *, form: str = "sum") ->
     References:
       Olkin & Pukelsheim 1982. "sum": VinceMarron/style_transfer, which clips the
       eigenvalues of the cross term at 0.1 where we clip at 1e-12. "mean":
-      crowsonkb/style-transfer-pytorch, `StyleLossW2`.
+      crowsonkb/style-transfer-pytorch, `StyleLossW2`. "factored" is ours: X S X^T has
+      the eigenvalues of S^1/2 X^T X S^1/2 that are not 0.
     """
-    check_one_of("form of wasserstein2", form, ("sum", "mean"))
+    check_one_of("form of wasserstein2", form, FORMS)
     ours = _covariance(statistic.mean, statistic.second, form)
     theirs = _covariance(target.mean, target.second, form)
-    product = target.root @ ours @ target.root
-    trace = trace_of_root if form == "mean" else _eigen_trace_of_root
+    if statistic.factor.shape[0]:
+        product = statistic.factor @ theirs @ statistic.factor.T
+        product += FACTORED_EPSILON * jnp.eye(product.shape[0], dtype=product.dtype)
+    else:
+        product = target.root @ ours @ target.root
+    trace = _eigen_trace_of_root if form == "sum" else trace_of_root
     spread = jnp.trace(ours) + jnp.trace(theirs) - 2 * trace(product)
     distance = jnp.sum((statistic.mean - target.mean) ** 2) + spread
-    return distance / statistic.mean.shape[0] if form == "mean" else distance
+    return distance if form == "sum" else distance / statistic.mean.shape[0]
