@@ -119,6 +119,17 @@ def test_absolute_values_have_no_gradient_at_flat_spots(name):
     np.testing.assert_array_equal(gradient, np.zeros((1, 4, 5, 3)))
 
 
+@pytest.mark.parametrize("beta", [0.5, 1.0, 1.5, 2.0, 2.5])
+@pytest.mark.parametrize("mode", ["crop", "replicate"])
+def test_tv_beta_has_no_gradient_at_flat_spots_for_any_beta(beta, mode):
+    # losses.md, D3: (dx^2 + dy^2) ** p at 0 gives NaN in JAX for p = 0.5 or 0.75.
+    flat = jnp.full((1, 4, 5, 3), 0.5)
+    slope = jax.grad(lambda x: compute("tv_beta", x, beta=beta, mode=mode))
+    np.testing.assert_array_equal(slope(flat), np.zeros((1, 4, 5, 3)))
+    spot = slope(flat.at[0, 1, 1].set(0.75))
+    assert np.isfinite(spot).all() and np.abs(spot).max() > 0
+
+
 def test_johnsons_gradient_is_the_one_its_code_writes():
     # TVLoss in Lua: x_diff = x - right, y_diff = x - below (both cropped); the gradient
     # gets both at the pixel, -x_diff at its right, -y_diff below.
