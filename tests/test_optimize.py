@@ -216,8 +216,9 @@ def test_donating_the_state_leaves_the_callers_image_alone(vgg19):
     state = optimize.init(image, SMOOTH, KEY)
     arguments = state, vgg19, targets_of(vgg19, SMOOTH)
     program, _ = compiled(optimize.run_chunk, arguments, static_part(SMOOTH), 1)
-    state, _ = program(*arguments)
-    program(state, *arguments[1:])
+    after, _ = program(*arguments)
+    assert state.image.is_deleted() and not image.is_deleted()
+    program(after, *arguments[1:])
     np.testing.assert_array_equal(image, kept)
 
 
