@@ -21,10 +21,10 @@ import torch.nn.functional as F
 
 import jnst
 from jnst.files import write_json
-from jnst.objective import Targets, make_targets, static_part, weight_arrays
 from jnst.optimize import init, run_chunk
 from jnst.program import compiled
 from jnst.record import device, versions
+from jnst.targets import Targets, make_targets, static_part, weight_arrays
 
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 RECIPE = jnst.Recipe(tv_weight=1e6, content_weight=1e3, learning_rate=0.02)

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from jnst.api import stylize as stylize
     from jnst.recipe import Recipe as Recipe
     from jnst.recipes import RECIPES as RECIPES
-    from jnst.run import NonFiniteLossError as NonFiniteLossError
-    from jnst.run import Progress as Progress
-    from jnst.run import Result as Result
+    from jnst.result import NonFiniteLossError as NonFiniteLossError
+    from jnst.result import Progress as Progress
+    from jnst.result import Result as Result
     from jnst.weights import load_weights as load_weights
 
 __version__ = "0.1.0"
@@ -27,9 +27,9 @@ _HOMES = {
     "features": "api",
     "Recipe": "recipe",
     "RECIPES": "recipes",
-    "NonFiniteLossError": "run",
-    "Progress": "run",
-    "Result": "run",
+    "NonFiniteLossError": "result",
+    "Progress": "result",
+    "Result": "result",
     "load_weights": "weights",
 }
 _MODULES = ("losses", "vgg")

@@ -13,12 +13,13 @@ from jnst.base import FeatureMap, Params, check_one_of
 from jnst.image import check_image, load_image
 from jnst.initial import INITS
 from jnst.layers import backbone_of, canonical_layer, check_image_size
-from jnst.objective import IMAGE_LAYER
 from jnst.recipe import Recipe
 from jnst.recipes import RECIPES
-from jnst.run import Inputs, Plan, Progress, Result, run
+from jnst.result import Inputs, Plan, Progress, Result
+from jnst.run import run
 from jnst.schedule import Source, full_shape, stages, style_shape
 from jnst.settings import check_field, field_types
+from jnst.targets import IMAGE_LAYER
 from jnst.vgg import extract_jit
 from jnst.weights import list_weights, load_described
 
@@ -72,7 +73,27 @@ def resolve(recipe: str | Recipe, changes: Mapping[str, Any]) -> Recipe:
     for name in changes:
         check_field(name)
     tidy = {name: _tidy(name, value) for name, value in changes.items()}
-    return dataclasses.replace(recipe, **tidy)
+    return dataclasses.replace(recipe, **_following(recipe, tidy), **tidy)
+
+
+def _following(recipe: Recipe, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that follow from others that change, where they are not given.
+
+    Options belong to a loss and weights of layers to layers; a style loss other than
+    the recipe's own has no weight yet, so that it is balanced.
+    """
+    follow: dict[str, Any] = {}
+    for kind in ("style", "content", "tv"):
+        if changes.get(f"{kind}_loss", getattr(recipe, f"{kind}_loss")) != getattr(
+            recipe, f"{kind}_loss"
+        ):
+            follow[f"{kind}_options"] = ()
+    for kind in ("style", "content"):
+        if f"{kind}_layers" in changes:
+            follow[f"{kind}_layer_weights"] = ()
+    if "style_options" in follow:
+        follow |= {"style_weight": "balance", "style_blend": "losses"}
+    return {name: value for name, value in follow.items() if name not in changes}
 
 
 def _as_params(weights: Any, preferred: Sequence[str] = ()) -> tuple[Params, Any]:
@@ -186,6 +207,9 @@ def stylize(
     changes |= {"seed": seed} | ({"steps": steps} if steps is not None else {})
     changes |= {"size_px": size_px} if size_px is not None else {}
     chosen = resolve(recipe, changes)
+    reference = RECIPES[recipe] if isinstance(recipe, str) else recipe
+    if reference.style_weight == "balance":
+        reference = RECIPES["jnst"]
     chosen, first = _initial(chosen, init, content)
     sized = size_px is not None
     given = list(style) if isinstance(style, list | tuple) else [style]
@@ -208,7 +232,8 @@ def stylize(
     sizes = [stage.shape for stage in plan]
     sizes += [style_shape(s, at, plan[-1], chosen) for s in styles for at in plan]
     _check_network(params, chosen, sizes)
-    inputs = Inputs(source, styles, _blend(blend, len(styles)), first)
+    shares = _blend(blend, len(styles))
+    inputs = Inputs(source, styles, shares, first, reference)
     if on_start:
         on_start(Plan(plan, chosen, known))
     result = run(params, inputs, plan, chosen, on_progress, save_every)

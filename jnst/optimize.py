@@ -13,8 +13,9 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from jnst.base import Image, Params, Scalar
 from jnst.lbfgs import torch_lbfgs
-from jnst.objective import Targets, total
+from jnst.objective import diagnostics, total
 from jnst.recipe import Recipe
+from jnst.targets import Targets
 
 
 class State(NamedTuple):
@@ -134,7 +135,8 @@ def step(
       recipe: The static part of a recipe is enough.
 
     Returns:
-      The new state; and "loss" and every weighted term at the image *before* the step.
+      The new state; and "loss", every weighted term, and what `diagnostics` tells if
+      the recipe wants it, at the image *before* the step.
     """
     key = jax.random.fold_in(state.key, state.step)
 
@@ -165,6 +167,8 @@ def step(
         good=jnp.where(jnp.isfinite(loss), state.image, state.good),
         step=state.step + 1,
     )
+    if recipe.diagnostics:
+        found = found | diagnostics(state.image, params, targets, recipe, key)
     return new, {"loss": loss, **found}
 
 

@@ -36,7 +36,10 @@ class Recipe:
       style_options: Options of the style loss, (name, value) pairs.
       style_layers: Layers compared, by any usual name.
       style_layer_weights: One factor a layer; empty for 1 / number of layers each.
-      style_weight: Multiplies the style loss.
+      style_weight: Multiplies the style loss; "balance" for the weight that gives it
+        the gradient that the named recipe's own style loss has at the first image.
+      style_pyramid: Levels of an image pyramid, each half the size of the one before,
+        over which the style loss is averaged; 1 for the image alone.
       style_blend: How several styles join: weighted "losses", or one loss against
         weighted "statistics".
       content_loss: Key of `jnst.losses.CONTENT_LOSSES`.
@@ -47,6 +50,8 @@ class Recipe:
       tv_loss: Key of `jnst.losses.IMAGE_LOSSES`.
       tv_options: Options of that loss.
       tv_weight: Multiplies it; 0 leaves it out.
+      normalize_gradients: Whether every layer's gradient is divided by its L1 norm.
+      diagnostics: Whether the history tells gradient norms and cosines of the terms.
       pooling: Key of `jnst.vgg.POOLINGS`.
       pooling_rescale: Keep the scale of max pooling.
       pooling_ceil: Whether odd sizes round up at a pooling, as in Caffe.
@@ -93,7 +98,8 @@ class Recipe:
     style_options: Options = ()
     style_layers: tuple[str, ...] = VGG_STYLE_LAYERS
     style_layer_weights: tuple[float, ...] = ()
-    style_weight: float = 1.0
+    style_weight: float | str = 1.0
+    style_pyramid: int = 1
     style_blend: str = "losses"
     content_loss: str = "mean_squared"
     content_options: Options = ()
@@ -103,6 +109,8 @@ class Recipe:
     tv_loss: str = "tv_mean_l2"
     tv_options: Options = ()
     tv_weight: float = 0.0
+    normalize_gradients: bool = False
+    diagnostics: bool = False
     pooling: str = "max"
     pooling_rescale: bool = False
     pooling_ceil: bool = False
@@ -189,8 +197,12 @@ def _check_losses(recipe: Recipe) -> None:
 
 
 def _check_numbers(recipe: Recipe) -> None:
+    if isinstance(recipe.style_weight, str):
+        check_one_of("style_weight", recipe.style_weight, ("balance",))
+        recipe = dataclasses.replace(recipe, style_weight=1.0)
     above_zero = ("white", "pixel_scale", "learning_rate", "decay_rate", "epsilon")
     at_least_one = ("decay_steps", "memory", "min_size_px", "size_px", "scale_ratio")
+    at_least_one += ("style_pyramid",)
     not_negative = ("style_weight", "content_weight", "tv_weight", "restart_every")
     for names, low, strict in (
         (above_zero, 0, True),

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jnst.files import sha256_of
-from jnst.run import History, Result
+from jnst.result import History, Result
 from jnst.settings import record
 
 PACKAGES = ("jnst", "jax", "jaxlib", "flax", "optax", "numpy", "pillow")

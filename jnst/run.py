@@ -3,137 +3,58 @@
 import functools
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jnst import optimize
+from jnst.balance import balanced
 from jnst.base import Image, Params
 from jnst.image import resize_image
 from jnst.initial import INITS
-from jnst.objective import (
+from jnst.optimize import State, run_chunk
+from jnst.program import chunk_lengths, compiled
+from jnst.recipe import Recipe
+from jnst.result import History, Inputs, NonFiniteLossError, Progress, Result
+from jnst.schedule import Stage, style_at
+from jnst.targets import (
     TERMS,
     Targets,
     make_targets,
     static_part,
     weight_arrays,
 )
-from jnst.optimize import State, run_chunk
-from jnst.program import chunk_lengths, compiled
-from jnst.recipe import Recipe
-from jnst.schedule import Source, Stage, style_at
 from jnst.vgg import mean_pixel
-
-History = dict[str, np.ndarray]
-
-
-class Progress(NamedTuple):
-    """What a run tells after each chunk of steps.
-
-    Attributes:
-      step: Steps done in all sizes together.
-      steps: Steps of the whole run.
-      shape: Height and width of the image now.
-      losses: "loss" and every weighted term at the last step.
-      image: The image so far, float32 [H, W, 3] in [0, 1].
-      seconds: Time in the loop so far, without compilation.
-    """
-
-    step: int
-    steps: int
-    shape: tuple[int, int]
-    losses: dict[str, float]
-    image: np.ndarray
-    seconds: float
-
-
-class Plan(NamedTuple):
-    """What is about to run.
-
-    Attributes:
-      stages: Sizes and steps from coarse to fine.
-      recipe: The recipe in effect.
-      weights: Provenance of the weights file; empty for parameters given as arrays.
-    """
-
-    stages: list[Stage]
-    recipe: Recipe
-    weights: dict[str, str]
-
-
-class Result(NamedTuple):
-    """What a run gives.
-
-    Attributes:
-      image: NumPy float32 [H, W, 3] in [0, 1].
-      history: "loss" and every weighted term, one value a step; entry i is the
-        objective at the image before the i-th update.
-      recipe: The recipe in effect.
-      seconds: Wall time of the loop, without compilation and file work.
-      compile_seconds: Time of compilation; about 0 for shapes seen before.
-      stages: Sizes and steps from coarse to fine.
-      weights: Provenance of the weights file; empty for parameters given as arrays.
-    """
-
-    image: np.ndarray
-    history: History
-    recipe: Recipe
-    seconds: float
-    compile_seconds: float
-    stages: list[Stage]
-    weights: dict[str, str] = {}
-
-
-class NonFiniteLossError(FloatingPointError):
-    """A loss that became NaN or infinite, and the run up to it.
-
-    Attributes:
-      image: The last image whose loss was finite, float32 [H, W, 3] in [0, 1].
-      history: History up to and including the step at fault.
-    """
-
-    def __init__(self, message: str, image: np.ndarray, history: History) -> None:
-        """Keep the last good image and the history beside the message."""
-        super().__init__(message)
-        self.image = image
-        self.history = history
-
-
-class Inputs(NamedTuple):
-    """What a run starts from.
-
-    Attributes:
-      content: Content image; None for a texture.
-      styles: Style images.
-      blend: Weight of each style, summing to 1.
-      init: First image, in [0, 1] with values outside kept; None for the recipe's.
-    """
-
-    content: Source | None
-    styles: Sequence[Source]
-    blend: Sequence[float]
-    init: np.ndarray | None
 
 
 def _batch(image: np.ndarray) -> Image:
     return jnp.asarray(image, jnp.float32)[None]
 
 
+def _images(
+    inputs: Inputs, stage: Stage, last: Stage, recipe: Recipe
+) -> tuple[Image, list[Image]]:
+    """Return the content image (black for a texture) and the styles at a stage."""
+    styles = [_batch(style_at(s, stage, last, recipe)) for s in inputs.styles]
+    if inputs.content is None:
+        return jnp.zeros((1, *stage.shape, 3)), styles
+    pixels = inputs.content.pixels
+    return _batch(resize_image(pixels, stage.shape, method=recipe.resize)), styles
+
+
 def _targets(
     params: Params, inputs: Inputs, stage: Stage, last: Stage, recipe: Recipe
 ) -> tuple[Targets, Image, float]:
     """Return targets, the content image at this size and the seconds of compiling."""
-    styles = [_batch(style_at(s, stage, last, recipe)) for s in inputs.styles]
-    content = jnp.zeros((1, *stage.shape, 3))
-    if inputs.content is not None:
-        pixels = inputs.content.pixels
-        content = _batch(resize_image(pixels, stage.shape, method=recipe.resize))
+    content, styles = _images(inputs, stage, last, recipe)
     blend = jnp.asarray(inputs.blend, jnp.float32)
     arguments = params, content, styles, blend
     program, seconds = compiled(make_targets, arguments, static_part(recipe))
-    targets = Targets(*program(*arguments), blend, *weight_arrays(recipe))
+    features, statistics, constants = program(*arguments)
+    layers, terms = weight_arrays(recipe)
+    targets = Targets(features, statistics, constants, blend, layers, terms)
     return jax.block_until_ready(targets), content, seconds
 
 
@@ -148,6 +69,20 @@ def _first_image(
     key = jax.random.key(recipe.seed)
     zero = mean_pixel(params) * (255 / recipe.white)
     return INITS[recipe.init](key, content, _batch(style), zero)
+
+
+def _balanced(
+    params: Params,
+    inputs: Inputs,
+    plan: Sequence[Stage],
+    recipe: Recipe,
+    reference: Recipe,
+) -> Recipe:
+    """Weigh the style loss at the first image of the first stage."""
+    content, styles = _images(inputs, plan[0], plan[-1], recipe)
+    first = _first_image(params, inputs, content, recipe)
+    blend = jnp.asarray(inputs.blend, jnp.float32)
+    return balanced(recipe, reference, first, params, styles, blend)
 
 
 def _advice(step: int, term: str, value: float, recipe: Recipe) -> str:
@@ -227,6 +162,8 @@ def run(
       NonFiniteLossError: With the step, the term at fault and advice.
       ValueError: If a stage is too small for a layer.
     """
+    if inputs.reference and recipe.style_weight == "balance":
+        recipe = _balanced(params, inputs, plan, recipe, inputs.reference)
     static, steps = static_part(recipe), sum(stage.steps for stage in plan)
     history: History = {}
     seconds = compile_seconds = 0.0

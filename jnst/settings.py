@@ -54,6 +54,8 @@ def _parse(kind: Any, text: str) -> Any:
         return bool(("false", "true").index(text.lower()))
     if kind == int | None:
         return None if text.lower() == "none" else int(text)
+    if kind == float | str:
+        return text if text == "balance" else float(text)
     return kind(text) if kind in (int, float) else text
 
 

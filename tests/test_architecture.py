@@ -26,6 +26,7 @@ ORDER = (
     ("initial", "data"),
     ("weights", "recipe"),
     ("recipes", "settings"),
+    ("targets",),
     ("objective",),
     ("lbfgs",),
     ("optimize",),

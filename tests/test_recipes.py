@@ -10,6 +10,7 @@ import references_network
 from tiny import batch, picture, tiny_arrays
 
 from jnst import objective
+from jnst import targets as made_once
 from jnst.recipes import RECIPES
 
 TERMS_RTOL = 1e-6  # float64 against float64 with weights rounded to float32
@@ -41,19 +42,19 @@ def twin_terms(name, image):
 def case(name):
     """Our terms and their gradients, in float64."""
     recipe = RECIPES[name]
-    static = objective.static_part(recipe)
+    static = made_once.static_part(recipe)
 
     def terms(image, params, content, styles, layers, weights):
         blend = jnp.ones(1)
-        made = objective.make_targets(params, content, styles, blend, static)
-        targets = objective.Targets(*made, blend, layers, weights)
+        made = made_once.make_targets(params, content, styles, blend, static)
+        targets = made_once.Targets(*made, blend, layers, weights)
         found = objective.terms(image, params, targets, static, jax.random.key(0))
         return found, found
 
     with jax.enable_x64(True):
         params = jax.tree.map(jnp.asarray, tiny_arrays())
         image, content, style = (batch(x, np.float64) for x in pictures(name))
-        arrays = params, content, [style], *objective.weight_arrays(recipe)
+        arrays = params, content, [style], *made_once.weight_arrays(recipe)
         fn = jax.jit(jax.jacrev(terms, has_aux=True))
         gradients, values = jax.device_get(fn(recipe.pixel_scale * image, *arrays))
     return values, gradients

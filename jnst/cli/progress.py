@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from jnst.run import Plan, Progress, Result
+    from jnst.result import Plan, Progress, Result
 
 
 class Reporter:
