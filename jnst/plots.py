@@ -111,3 +111,29 @@ def plot_gram(path: str | Path, grams: Mapping[str, np.ndarray]) -> None:
         image.set_title("log10", fontsize=9)
         image.set_axis_off()
     _save(figure, path)
+
+
+def plot_sheet(
+    path: str | Path, pictures: Mapping[str, np.ndarray], *, columns: int
+) -> None:
+    """Draw labelled pictures of one size in a grid.
+
+    Args:
+      path: File to write.
+      pictures: {label: image [H, W, 3] in [0, 1]}.
+      columns: Pictures a row.
+
+    Raises:
+      ValueError: If matplotlib is not installed.
+    """
+    height, width = next(iter(pictures.values())).shape[:2]
+    rows = -(-len(pictures) // columns)
+    inches = max(width, 160) / 80
+    figure = _figure(inches * columns, (inches * height / width + 0.3) * rows)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, (label, picture) in zip(axes, pictures.items(), strict=False):
+        axis.imshow(picture)
+        axis.set_title(label, fontsize=10)
+    _save(figure, path)

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from jnst.cli.own import losses_from
+
 
 @click.command()
 @click.argument("name", required=False)
@@ -110,6 +112,7 @@ def describe_loss(name: str) -> dict[str, Any]:
 @click.command()
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@losses_from
 def losses(name: str | None, as_json: bool) -> None:
     """List the losses, or show the loss NAME: formula, options, reference."""
     from jnst import losses as tables

@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stylize": ("transfer:stylize", "Give a photograph the style of a painting."),
     "texture": ("transfer:texture", "Make a new texture like a picture."),
     "demo": ("demo:demo", "Stylise the picture pair that jnst brings along."),
+    "compare": ("compare:compare", "Put style losses side by side."),
     "features": ("features:features", "Draw feature maps and Gram matrices."),
     "recipes": ("catalogue:recipes", "List recipes, or show one."),
     "losses": ("catalogue:losses", "List losses, or show one."),

@@ -24,6 +24,7 @@ class Reporter:
 
         self.outputs = outputs
         self.latest: Progress | None = None
+        self.balancing = False
         self.bar = tqdm(
             desc="preparing",
             unit="step",
@@ -51,6 +52,7 @@ class Reporter:
             f"{device()}",
             file=sys.stderr,
         )
+        self.balancing = plan.recipe.style_weight == "balance"
         self.bar.leave = True
         self.bar.bar_format = None
         self.bar.desc = "compiling"
@@ -85,6 +87,14 @@ class Reporter:
         from jnst.record import with_history
 
         self.bar.close()
+        if self.balancing:
+            recipe = result.recipe
+            weights = ", ".join(f"{w:.4g}" for w in recipe.style_layer_weights)
+            click.echo(
+                f"balanced {recipe.style_loss}: style_weight={recipe.style_weight:.4g} "
+                f"style_layer_weights={weights}",
+                err=True,
+            )
         self._save(self.outputs.image, result.image, about)
         click.echo(self.outputs.image)
         if self.outputs.history:

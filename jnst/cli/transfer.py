@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from jnst.cli.own import losses_from
 from jnst.cli.progress import Reporter
 
 
@@ -36,6 +37,7 @@ RUN_OPTIONS = (
     click.option("--save-every", type=click.IntRange(0), default=0, metavar="N"),
     click.option("--weights", help="Name or path of a weights file."),
     click.option("--overwrite", is_flag=True, help="Replace files that exist."),
+    losses_from,
 )
 
 
