@@ -51,6 +51,13 @@ def _batched(array: Any) -> jax.Array:
     return array
 
 
+def _all_batched(arrays: Any) -> Any:
+    # Not `jax.tree.map`, which would sort the layers of a joint loss by name.
+    if isinstance(arrays, dict):
+        return {layer: _batched(array) for layer, array in arrays.items()}
+    return _batched(arrays)
+
+
 def compute(
     name: str,
     generated: Any,
@@ -83,9 +90,9 @@ def compute(
     first, second = functions_of(name)
     check_options(name, options, first, second)
     first, second = with_options(first, options), with_options(second, options)
-    generated = jax.tree.map(_batched, generated)
+    generated = _all_batched(generated)
     if target is not None:
-        target = jax.tree.map(_batched, target)
+        target = _all_batched(target)
     if name in IMAGE_LOSSES:
         return second(generated, first(target))
     if target is None:

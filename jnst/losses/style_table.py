@@ -1,7 +1,8 @@
 """The table of style losses: a row each, in the order of `losses.md`'s sections."""
 
-from jnst.losses import gram, transport
+from jnst.losses import correlations, distributions, gram, kernels, moments, transport
 from jnst.losses.rows import StyleLoss
+from jnst.losses.vectors import blend_leaves, position_vectors
 
 STYLE_LOSSES: dict[str, StyleLoss] = {
     "gram": StyleLoss(
@@ -24,11 +25,93 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         source="JCBrouwer/maua-style, covariance option",
         captures="correlations of channels around their means",
     ),
+    "mmd_linear": StyleLoss(
+        kernels.mean_vector,
+        kernels.mmd_linear,
+        source="Li et al, IJCAI 2017, linear kernel",
+        captures="means of channels",
+        blend=blend_leaves,
+    ),
+    "mmd_polynomial": StyleLoss(
+        kernels.raw_moments,
+        kernels.mmd_polynomial,
+        source="Li et al, IJCAI 2017, kernel (x.y + c)^2",
+        captures="correlations of channels, and means where c > 0",
+        blend=blend_leaves,
+    ),
+    "mmd_gaussian": StyleLoss(
+        position_vectors,
+        kernels.mmd_gaussian,
+        source="Li et al, IJCAI 2017, Gaussian kernel; lyttonhao/Neural-Style-MMD",
+        captures="the whole distribution of feature vectors, smoothed",
+        keyed=True,
+    ),
+    "bn_statistics": StyleLoss(
+        moments.channel_mean_std,
+        moments.bn_statistics,
+        source="Li et al, IJCAI 2017, BN statistics",
+        captures="means and deviations of channels",
+    ),
+    "mean_std": StyleLoss(
+        moments.mean_and_std,
+        moments.mean_std,
+        source="Huang & Belongie, ICCV 2017, eq. 13; two code bases",
+        captures="means and deviations of channels",
+    ),
+    "shifted_gram": StyleLoss(
+        correlations.shifted_grams,
+        correlations.shifted_gram,
+        source="Berger & Memisevic, ICLR 2017",
+        captures="correlations of channels some positions apart",
+        size_free=False,
+        blend=blend_leaves,
+    ),
+    "activation_shift_gram": StyleLoss(
+        correlations.activation_shift_matrix,
+        correlations.activation_shift_gram,
+        source="Novak & Nikulin 2016, activation shift",
+        captures="as gram, of activations less one",
+        blend=blend_leaves,
+    ),
+    "chained_gram": StyleLoss(
+        correlations.chained_grams,
+        correlations.chained_gram,
+        source="Novak & Nikulin 2016; MrinalJain17/neural-style-transfer",
+        captures="correlations of adjacent layers' channels",
+        joint=True,
+        blend=blend_leaves,
+    ),
+    "histogram": StyleLoss(
+        distributions.sorted_channels,
+        distributions.histogram,
+        source="Risser et al 2017; pierre-wilmot/NeuralTextureSynthesis",
+        captures="the histogram of every channel",
+        size_free=False,
+    ),
+    "sliced_wasserstein": StyleLoss(
+        position_vectors,
+        distributions.sliced_wasserstein,
+        source="Heitz et al, CVPR 2021",
+        captures="the whole distribution of feature vectors",
+        keyed=True,
+    ),
+    "cmd": StyleLoss(
+        moments.central_moments,
+        moments.cmd,
+        source="Kalischek et al, CVPR 2021; D1noFuzi/cmd_styletransfer",
+        captures="five moments of every channel",
+    ),
     "wasserstein2": StyleLoss(
         transport.gaussian,
         transport.wasserstein2,
         source="Olkin & Pukelsheim 1982; crowsonkb/style-transfer-pytorch, StyleLossW2",
         captures="means and covariances, as a transport cost",
         blend=transport.blend_gaussians,
+    ),
+    "guided_gram": StyleLoss(
+        correlations.guided_grams,
+        correlations.guided_gram,
+        source="Gatys et al, CVPR 2017; leongatys/NeuralImageSynthesis",
+        captures="as gram, region by region",
     ),
 }
