@@ -1,0 +1,113 @@
+"""Sinkhorn divergence between clouds of feature vectors, by ott-jax.
+
+ott-jax comes with the extra `transport` and is imported when the loss is computed.
+"""
+
+import functools
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jnst.base import FeatureMap, Scalar, check_positive
+from jnst.losses.vectors import position_vectors
+
+Cloud = Float[Array, "_ c"]
+
+
+def _sinkdiv() -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a dependency of ott-jax
+            from ott.tools.sinkhorn_divergence import sinkdiv
+    except ImportError:
+        raise ValueError(
+            "style loss 'sinkhorn' needs ott-jax: install the extra 'transport'"
+        ) from None
+    return sinkdiv
+
+
+@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _divergence(stop: tuple[float, int], x: Cloud, y: Cloud, epsilon: Scalar) -> Scalar:
+    solve = {"threshold": stop[0], "max_iterations": stop[1]}
+    with jax.numpy_rank_promotion("allow"):  # ott-jax relies on it
+        return _sinkdiv()(x, y, epsilon=epsilon, solve_kwargs=solve)[0]
+
+
+def _forward(
+    stop: tuple[float, int], x: Cloud, y: Cloud, epsilon: Scalar
+) -> tuple[Scalar, Cloud]:
+    # The gradient is taken here, where the context of rank promotion still holds.
+    solve = {"threshold": stop[0], "max_iterations": stop[1]}
+    with jax.numpy_rank_promotion("allow"):
+        divergence = functools.partial(_sinkdiv(), epsilon=epsilon, solve_kwargs=solve)
+        (value, _), gradient = jax.value_and_grad(divergence, has_aux=True)(x, y)
+    return value, gradient
+
+
+def _backward(
+    stop: tuple[float, int], gradient: Cloud, cotangent: Scalar
+) -> tuple[Cloud, None, None]:
+    del stop
+    return cotangent * gradient, None, None
+
+
+_divergence.__wrapped__.defvjp(_forward, _backward)
+
+
+def cloud(features: FeatureMap, *, samples: int = 256) -> Cloud:
+    """Take feature vectors of a map [1, H, W, C] at evenly spaced positions.
+
+    Args:
+      features: Feature map [1, H, W, C].
+      samples: At most so many positions, every k-th in row order; cost and memory of
+        the divergence grow with its square.
+
+    Returns:
+      [m, C] with m <= samples, at least float32.
+
+    Raises:
+      ValueError: If `samples` is not above 0.
+    """
+    check_positive("samples", float(samples))
+    vectors = position_vectors(features)
+    return vectors[:: -(-vectors.shape[0] // samples)]
+
+
+def sinkhorn(
+    statistic: Cloud,
+    target: Cloud,
+    *,
+    epsilon: float = 0.05,
+    threshold: float = 0.0,
+    max_iterations: int = 1000,
+) -> Scalar:
+    """Compute the debiased entropic transport cost with squared Euclidean distances.
+
+    Args:
+      statistic: Vectors of the image being optimised, [m, C].
+      target: Vectors of the style image, [n, C].
+      epsilon: Entropic regularisation over the target's mean squared distance between
+        two of its vectors.
+      threshold: Where the iterations stop: error of the marginals; 0 for the root of
+        the type's machine epsilon.
+      max_iterations: Where they stop at the latest.
+
+    Returns:
+      Scalar, 0 at equality and >= 0 up to the threshold.
+
+    Raises:
+      ValueError: If ott-jax is not installed.
+
+    References:
+      Feydy et al, "Interpolating between Optimal Transport and MMD using Sinkhorn
+      Divergences", AISTATS 2019, eq. 3. Departs: at most `samples` positions.
+    """
+    centred = target - jnp.mean(target, axis=0, keepdims=True)
+    spread = 2 * jnp.mean(jnp.sum(centred**2, axis=1))
+    threshold = threshold or float(jnp.finfo(target.dtype).eps) ** 0.5
+    scaled = epsilon * jnp.maximum(spread, jnp.finfo(target.dtype).eps)
+    return _divergence((threshold, max_iterations), statistic, target, scaled)
