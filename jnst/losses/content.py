@@ -5,6 +5,7 @@ Every function takes the features of the image being optimised and the target, b
 write it here and give it a row in `jnst.losses.CONTENT_LOSSES`.
 """
 
+import jax
 import jax.numpy as jnp
 
 from jnst.base import (
@@ -121,3 +122,39 @@ def cysmith(features: FeatureMap, target: FeatureMap, *, form: str = "sqrt") -> 
     _, height, width, channels = features.shape
     factor = CYSMITH_FACTORS[form](channels, height * width)
     return factor * total_squared(features, target)
+
+
+def adain_target(
+    content: FeatureMap, style: FeatureMap | None, *, epsilon: float = 1e-5
+) -> FeatureMap:
+    """Give the content's features the style's channel means and deviations.
+
+    Args:
+      content: Feature map of the content image, [1, H, W, C].
+      style: Feature map of the style image, of any size, [1, H', W', C].
+      epsilon: Added to variances.
+
+    Returns:
+      Adaptive instance normalisation of the content's features, of their shape, for
+      `mean_squared` to compare with; no gradient.
+
+    Raises:
+      ValueError: Without a style.
+
+    References:
+      Huang & Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance
+      Normalization", ICCV 2017, eqs. 8 and 12; naoto0804/pytorch-AdaIN,
+      `adaptive_instance_normalization`, with its epsilon and its variance over M - 1.
+      There it is what a decoder is trained towards, at relu4_1.
+    """
+    if style is None:
+        raise ValueError("adain_target needs the style's features")
+    maps = [as_statistics_dtype(each) for each in (content, style)]
+    means = [jnp.mean(each, axis=(1, 2), keepdims=True) for each in maps]
+    deviations = []
+    for each, mean in zip(maps, means, strict=True):
+        freedom = max(each.shape[1] * each.shape[2] - 1, 1)
+        squares = jnp.sum((each - mean) ** 2, axis=(1, 2), keepdims=True)
+        deviations.append(jnp.sqrt(squares / freedom + epsilon))
+    normalised = (maps[0] - means[0]) / deviations[0]
+    return jax.lax.stop_gradient(deviations[1] * normalised + means[1])

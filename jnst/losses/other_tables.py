@@ -1,6 +1,6 @@
 """The tables of content losses and of losses on the image alone."""
 
-from jnst.losses import content, smoothness
+from jnst.losses import content, photorealism, smoothness, strotss
 from jnst.losses.rows import ContentLoss, ImageLoss, on_image
 
 CONTENT_LOSSES: dict[str, ContentLoss] = {
@@ -18,6 +18,24 @@ CONTENT_LOSSES: dict[str, ContentLoss] = {
     ),
     "cysmith": ContentLoss(
         content.cysmith, "cysmith/neural-style-tf, content_layer_loss"
+    ),
+    "self_similarity": ContentLoss(
+        strotss.self_similarity,
+        "Kolkin et al, CVPR 2019, eq. 8; nkolkin13/STROTSS",
+        "cosine distances among the image's own positions",
+        keyed=True,
+    ),
+    "laplacian": ContentLoss(
+        photorealism.laplacian,
+        "Li et al, ACM MM 2017; askerlee/lapstyle",
+        "edges of the image, on the layer 'image'",
+    ),
+    "adain_target": ContentLoss(
+        content.mean_squared,
+        "Huang & Belongie, ICCV 2017; naoto0804/pytorch-AdaIN",
+        "the content's features with the style's means and deviations",
+        target=content.adain_target,
+        needs_style=True,
     ),
 }
 
@@ -39,5 +57,16 @@ IMAGE_LOSSES: dict[str, ImageLoss] = {
     ),
     "tv_nine_point": ImageLoss(
         on_image(smoothness.tv_nine_point), "crowsonkb/style-transfer-pytorch, TVLoss"
+    ),
+    "matting_laplacian": ImageLoss(
+        photorealism.matting_laplacian,
+        "Luan et al, CVPR 2017; Levin et al, PAMI 2008",
+        "what is not locally affine in the content's colours",
+        constants=photorealism.matting_bases,
+    ),
+    "l_beta_norm": ImageLoss(
+        on_image(photorealism.l_beta_norm),
+        "Mahendran & Vedaldi, CVPR 2015; aravindhm/deep-goggle",
+        "pixels far from a grey level",
     ),
 }

@@ -1,6 +1,19 @@
 """The table of style losses: a row each, in the order of `losses.md`'s sections."""
 
-from jnst.losses import correlations, distributions, gram, kernels, moments, transport
+from jnst.losses import (
+    correlations,
+    distributions,
+    frequency,
+    gram,
+    hypercolumns,
+    kernels,
+    matching,
+    moments,
+    patches,
+    sinkhorn,
+    strotss,
+    transport,
+)
 from jnst.losses.rows import StyleLoss
 from jnst.losses.vectors import blend_leaves, position_vectors
 
@@ -101,6 +114,37 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         source="Kalischek et al, CVPR 2021; D1noFuzi/cmd_styletransfer",
         captures="five moments of every channel",
     ),
+    "strotss": StyleLoss(
+        hypercolumns.all_layers,
+        strotss.strotss,
+        source="Kolkin et al, CVPR 2019; nkolkin13/STROTSS",
+        captures="all layers' features at a position, transported; colours",
+        size_free=False,  # interpolated layers see the seams of a tiling
+        keyed=True,
+        joint=True,
+    ),
+    "contextual": StyleLoss(
+        position_vectors,
+        matching.contextual,
+        source="Mechrez et al, ECCV 2018; roimehrez/contextualLoss",
+        captures="how well each of the style's vectors is covered",
+        keyed=True,
+    ),
+    "nnfm": StyleLoss(
+        position_vectors,
+        matching.nnfm,
+        source="Zhang et al, ECCV 2022; Kai-46/ARF-svox2",
+        captures="directions of each vector's nearest in the style",
+        keyed=True,
+    ),
+    "mrf": StyleLoss(
+        patches.patch_map,
+        patches.mrf,
+        source="Li & Wand, CVPR 2016; chuanli11/CNNMRF",
+        captures="small patches, each matched with one of the style's",
+        size_free=False,  # patches across the seams of a tiling have no equal
+        keyed=True,
+    ),
     "wasserstein2": StyleLoss(
         transport.gaussian,
         transport.wasserstein2,
@@ -113,5 +157,18 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         correlations.guided_gram,
         source="Gatys et al, CVPR 2017; leongatys/NeuralImageSynthesis",
         captures="as gram, region by region",
+    ),
+    "sinkhorn": StyleLoss(
+        sinkhorn.cloud,
+        sinkhorn.sinkhorn,
+        source="Feydy et al, AISTATS 2019, eq. 3, by ott-jax (extra 'transport')",
+        captures="all feature vectors, as a smoothed transport cost",
+    ),
+    "autocorrelation": StyleLoss(
+        frequency.autocorrelation,
+        frequency.autocorrelation_distance,
+        source="Sendik & Cohen-Or, ACM TOG 2017, eq. 4 and 5",
+        captures="how each channel repeats over distances, by Fourier transform",
+        size_free=False,
     ),
 }
