@@ -81,8 +81,8 @@ def _row(
 def compare(
     content: Any,
     style: Any,
-    names: Sequence[str] = (),
     *,
+    names: Sequence[str] = (),
     on_row: Callable[[Row], None] | None = None,
     **options: Any,
 ) -> list[Row]:

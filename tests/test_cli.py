@@ -12,6 +12,7 @@ from tiny import tiny_params
 from jnst import api
 from jnst.cli.main import COMMANDS, main
 from jnst.image import load_image, read_metadata, save_image
+from jnst.losses import STYLE_LOSSES
 from jnst.weights import save_weights
 
 
@@ -202,6 +203,63 @@ def test_features_draws_two_pictures(run, pictures):
     for name in ("features.png", "gram.png"):
         assert load_image(pictures / "maps" / name).std() > 0.01
     assert run("features", "content.png", "-o", "maps")[0] == 2
+
+
+def test_compare_draws_a_sheet_and_measures_every_loss_alike(run, pictures):
+    arguments = ("compare", "content.png", "style.png", "-o", "cmp", "--size", 48)
+    code, out, err = run(*arguments, "--steps", 2, "--losses", "gram,bn_statistics")
+    assert code == 0, err
+    names = sorted(path.name for path in (pictures / "cmp").iterdir())
+    assert names == ["bn_statistics.png", "compare.json", "gram.png", "sheet.png"]
+    rows = json.loads((pictures / "cmp" / "compare.json").read_text())["rows"]
+    assert [row["name"] for row in rows] == ["gram", "bn_statistics"]
+    for row in rows:
+        assert 0 < row["yardsticks"]["sliced_wasserstein"] < 2
+        assert row["error"] == ""
+    assert "bn_statistics" in out
+    assert run(*arguments, "--losses", "gram")[0] == 2  # the folder has a sheet
+
+
+OWN_LOSSES = """
+import jax.numpy as jnp
+from jnst.losses import STYLE_LOSSES, StyleLoss
+
+STYLE_LOSSES["mine"] = StyleLoss(
+    lambda features: jnp.mean(features, axis=(0, 1, 2)),
+    lambda ours, theirs: jnp.mean((ours - theirs) ** 2),
+)
+"""
+
+
+def test_losses_of_a_users_own_file_are_used_and_listed(run, pictures):
+    (pictures / "my_losses.py").write_text(OWN_LOSSES)
+    own = ("--losses-from", "my_losses.py")
+    try:
+        code, _, err = run(*STYLIZE, "--steps", 2, *own, "--set", "style_loss=mine")
+        assert code == 0, err
+        assert "balanced mine" in err
+        assert "mine" in run("losses", *own, weights=False)[1]
+        compared = ("compare", "content.png", "style.png", "-o", "cmp", "--size", 48)
+        code, out, err = run(*compared, "--steps", 1, *own, "--losses", "mine")
+        assert code == 0, err
+    finally:
+        STYLE_LOSSES.pop("mine", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("absent.py", None, "no file of losses 'absent.py'"),
+        ("bad.py", "1 / 0", "ZeroDivisionError"),
+        ("bad.txt", "", "must end in .py"),
+    ],
+)
+def test_a_file_of_losses_that_fails_is_named(run, pictures, name, text, message):
+    if text is not None:
+        (pictures / name).write_text(text)
+    code, _, err = run(*STYLIZE, "--losses-from", name)
+    assert code == 2
+    assert message in error_line(err)
 
 
 def test_demo_makes_a_folder_and_never_writes_into_one_that_exists(run, pictures):

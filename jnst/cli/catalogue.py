@@ -36,10 +36,14 @@ def recipes(name: str | None, as_json: bool) -> None:
         )
 
 
+def _data(name: str) -> dict[str, Any]:
+    path = importlib.resources.files("jnst.data") / name
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def expected(name: str) -> str:
     """Tell what a recipe gave on the demo pair, from benchmarks/expectations.py."""
-    path = importlib.resources.files("jnst.data") / "expectations.json"
-    document = json.loads(path.read_text(encoding="utf-8"))
+    document = _data("expectations.json")
     row = document["recipes"].get(name)
     if row is None:
         return "not measured"
@@ -81,7 +85,11 @@ def _text(value: Any) -> str:
 
 
 def describe_loss(name: str) -> dict[str, Any]:
-    """Describe a loss: its table, source, options with defaults, and docstring."""
+    """Describe a loss: table, source, cost, options with defaults, and docstring.
+
+    The cost is relative to the Gram matrix at 256 px, as benchmarks/loss_costs.py
+    measured it; None for what it has not measured.
+    """
     from jnst import losses as tables
     from jnst.losses.rows import RUN_TIME_OPTIONS
 
@@ -103,7 +111,8 @@ def describe_loss(name: str) -> dict[str, Any]:
         "name": name,
         "kind": kind,
         "source": row.source,
-        "captures": getattr(row, "captures", ""),
+        "captures": row.captures,
+        "cost": _data("loss_costs.json")["losses"].get(name, {}).get("cost"),
         "options": options,
         "reference": inspect.getdoc(functions[-1]) or "",
     }
@@ -129,6 +138,9 @@ def losses(name: str | None, as_json: bool) -> None:
             click.echo(f"\n  --set {one['kind']}_options={option}={default}", nl=False)
         click.echo()
     else:
-        keys = ("name", "kind", "source", "captures")
+        keys = ("name", "kind", "captures", "cost", "source")
         rows = [{key: one[key] for key in keys} for one in described]
-        _table(rows, [None, None, 46, 36])
+        for row in rows:
+            row["cost"] = "" if row["cost"] is None else f"{row['cost']:.2g}"
+        _table(rows, [None, None, 38, None, 44])
+        click.echo("\ncost: value and gradient at 256 px over Gram's, without network")

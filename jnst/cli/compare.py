@@ -69,7 +69,7 @@ def compare(
         bar.set_description_str(chosen[min(bar.n, len(chosen) - 1)])
 
     rows = run(
-        content, style, chosen, on_row=show, weights=params, **options, **changes
+        content, style, names=chosen, on_row=show, weights=params, **options, **changes
     )
     bar.close()
     folder.mkdir(parents=True, exist_ok=True)
