@@ -18,7 +18,8 @@ BETAS = [
     for mode in ("crop", "replicate")
     for reduction in ("sum", "mean")
 ]
-FORMS = [(name, {}) for name in IMAGE_LOSSES] + [("tv_beta", o) for o in BETAS]
+VARIATIONS = [name for name in IMAGE_LOSSES if name.startswith("tv_")]
+FORMS = [(name, {}) for name in VARIATIONS] + [("tv_beta", o) for o in BETAS]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_pixels_times_255_multiply_by_255_to_the_degree(name, options, degree):
     np.testing.assert_allclose(ratio, 255**degree, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", IMAGE_LOSSES)
+@pytest.mark.parametrize("name", VARIATIONS)
 def test_adding_a_constant_changes_nothing(name):
     before, after = compute(name, X), compute(name, X + 0.25)
     np.testing.assert_allclose(after, before, rtol=1e-5)
