@@ -59,7 +59,10 @@ def contextual_similarity(
         return _log_affinities(rows, others, bandwidth, half_distance)
 
     winners = best_matches(
-        others, len(units), lambda at: logs_of(units[at]), lambda _, logs: logs.T
+        others,
+        len(units),
+        lambda at: logs_of(units[at]),
+        score=lambda _, logs: logs.T,
     )
 
     def won(row: tuple[Array, Array]) -> Scalar:

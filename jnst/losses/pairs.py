@@ -89,6 +89,7 @@ def best_matches(
     queries: Vectors,
     count: int,
     take: Callable[[Indices], Any],
+    *,
     score: Callable[[Vectors, Any], Vectors] = dots,
 ) -> Indices:
     """Find for each query the candidate of highest score, without gradient.

@@ -5,6 +5,8 @@ drawn anew each step. The layer "image", if it is among them, also gives the pal
 The content loss takes one layer.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -106,8 +108,9 @@ def palette_distance(ours: Vectors, theirs: Vectors) -> Scalar:
     """
     matrix = jnp.asarray(DECORRELATING, ours.dtype)
     ours, theirs = dots(ours, matrix), dots(theirs, matrix)
-    to_theirs = best_matches(ours, len(theirs), lambda at: theirs[at], _colour_scores)
-    to_ours = best_matches(theirs, len(ours), lambda at: ours[at], _colour_scores)
+    match = functools.partial(best_matches, score=_colour_scores)
+    to_theirs = match(ours, len(theirs), lambda at: theirs[at])
+    to_ours = match(theirs, len(ours), lambda at: ours[at])
     rows = _colour_distance(ours, theirs[to_theirs])
     return _larger(rows, _colour_distance(ours[to_ours], theirs))
 
