@@ -5,19 +5,39 @@ from jnst.losses.rows import ContentLoss, ImageLoss, on_image
 
 CONTENT_LOSSES: dict[str, ContentLoss] = {
     "mean_squared": ContentLoss(
-        content.mean_squared, "Johnson et al, ECCV 2016, eq. 2"
+        content.mean_squared,
+        "Johnson et al, ECCV 2016, eq. 2",
+        captures="squared differences, mean",
     ),
-    "half_sum": ContentLoss(content.half_sum, "Gatys et al, CVPR 2016, eq. 1"),
-    "sum": ContentLoss(content.total_squared, "source 001; keras-io"),
-    "quarter_mean": ContentLoss(content.quarter_mean, "source 002, eq. 1"),
+    "half_sum": ContentLoss(
+        content.half_sum,
+        "Gatys et al, CVPR 2016, eq. 1",
+        captures="squared differences, half the sum",
+    ),
+    "sum": ContentLoss(
+        content.total_squared,
+        "source 001; keras-io",
+        captures="squared differences, sum",
+    ),
+    "quarter_mean": ContentLoss(
+        content.quarter_mean,
+        "source 002, eq. 1",
+        captures="squared differences, a quarter of the mean",
+    ),
     "squared_mean_difference": ContentLoss(
-        content.squared_mean_difference, "source 000, get_content_loss"
+        content.squared_mean_difference,
+        "source 000, get_content_loss",
+        captures="the overall level of activation alone",
     ),
     "scaled": ContentLoss(
-        content.scaled, "crowsonkb/style-transfer-pytorch, ContentLoss"
+        content.scaled,
+        "crowsonkb/style-transfer-pytorch, ContentLoss",
+        captures="differences, with a gradient of size 1",
     ),
     "cysmith": ContentLoss(
-        content.cysmith, "cysmith/neural-style-tf, content_layer_loss"
+        content.cysmith,
+        "cysmith/neural-style-tf, content_layer_loss",
+        captures="squared differences under three constants",
     ),
     "self_similarity": ContentLoss(
         strotss.self_similarity,
@@ -41,22 +61,44 @@ CONTENT_LOSSES: dict[str, ContentLoss] = {
 
 IMAGE_LOSSES: dict[str, ImageLoss] = {
     "tv_mean_l2": ImageLoss(
-        on_image(smoothness.tv_mean_l2), "source 000; anishathalye/neural-style"
+        on_image(smoothness.tv_mean_l2),
+        "source 000; anishathalye/neural-style",
+        captures="squared differences of neighbours, mean",
     ),
-    "tv_sum_l2": ImageLoss(on_image(smoothness.tv_sum_l2), "xunhuang1995/AdaIN-style"),
-    "tv_sum_l1": ImageLoss(on_image(smoothness.tv_sum_l1), "tf.image.total_variation"),
-    "tv_half_mean_l1": ImageLoss(on_image(smoothness.tv_half_mean_l1), "d2l-ai/d2l-en"),
+    "tv_sum_l2": ImageLoss(
+        on_image(smoothness.tv_sum_l2),
+        "xunhuang1995/AdaIN-style",
+        captures="squared differences of neighbours, sum",
+    ),
+    "tv_sum_l1": ImageLoss(
+        on_image(smoothness.tv_sum_l1),
+        "tf.image.total_variation",
+        captures="differences of neighbours, sum",
+    ),
+    "tv_half_mean_l1": ImageLoss(
+        on_image(smoothness.tv_half_mean_l1),
+        "d2l-ai/d2l-en",
+        captures="differences of neighbours, half the mean",
+    ),
     "tv_beta": ImageLoss(
-        on_image(smoothness.tv_beta), "Mahendran & Vedaldi, CVPR 2015"
+        on_image(smoothness.tv_beta),
+        "Mahendran & Vedaldi, CVPR 2015",
+        captures="a power of the gradient's magnitude",
     ),
     "tv_johnson": ImageLoss(
-        on_image(smoothness.tv_johnson), "jcjohnson/neural-style, TVLoss"
+        on_image(smoothness.tv_johnson),
+        "jcjohnson/neural-style, TVLoss",
+        captures="squared differences, half the cropped sum",
     ),
     "tv_isotropic": ImageLoss(
-        on_image(smoothness.tv_isotropic), "Rudin, Osher & Fatemi 1992"
+        on_image(smoothness.tv_isotropic),
+        "Rudin, Osher & Fatemi 1992",
+        captures="the gradient's magnitude",
     ),
     "tv_nine_point": ImageLoss(
-        on_image(smoothness.tv_nine_point), "crowsonkb/style-transfer-pytorch, TVLoss"
+        on_image(smoothness.tv_nine_point),
+        "crowsonkb/style-transfer-pytorch, TVLoss",
+        captures="squared differences of eight neighbours",
     ),
     "matting_laplacian": ImageLoss(
         photorealism.matting_laplacian,
