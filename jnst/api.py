@@ -18,7 +18,7 @@ from jnst.recipes import RECIPES
 from jnst.result import Inputs, Plan, Progress, Result
 from jnst.run import run
 from jnst.schedule import Source, full_shape, stages, style_shape
-from jnst.settings import check_field, field_types
+from jnst.settings import check_field
 from jnst.targets import IMAGE_LAYER
 from jnst.vgg import extract_jit
 from jnst.weights import list_weights, load_described
@@ -50,14 +50,12 @@ def as_source(what: str, image: ImageLike, *, sized: bool) -> Source:
     return Source(pixels, own_size=not from_file and not sized, plain=not from_file)
 
 
-def _tidy(name: str, value: Any) -> Any:
-    """Bring a field's value to its type: lists to tuples, whole numbers to floats."""
+def _tidy(value: Any) -> Any:
+    """Bring a field's value to its type: lists and mappings to tuples."""
     if isinstance(value, Mapping):
         return tuple(value.items())
     if isinstance(value, list):
         return tuple(value)
-    if isinstance(value, int) and field_types()[name] is float:
-        return float(value)
     return value
 
 
@@ -72,7 +70,7 @@ def resolve(recipe: str | Recipe, changes: Mapping[str, Any]) -> Recipe:
         recipe = RECIPES[recipe]
     for name in changes:
         check_field(name)
-    tidy = {name: _tidy(name, value) for name, value in changes.items()}
+    tidy = {name: _tidy(value) for name, value in changes.items()}
     return dataclasses.replace(recipe, **_following(recipe, tidy), **tidy)
 
 

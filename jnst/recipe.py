@@ -22,6 +22,7 @@ from jnst.losses.rows import RUN_TIME_OPTIONS
 from jnst.vgg import PADDINGS, POOLINGS
 
 Options = tuple[tuple[str, Any], ...]
+Number = float | int  # kept as a float: 1 is meant as 1.0
 VGG_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 OPTIMIZERS = ("adam", "adam_tf", "sgd", "lbfgs", "lbfgs_torch")
 RESULTS = ("last", "ema", "best", "after_best")
@@ -98,17 +99,17 @@ class Recipe:
     style_options: Options = ()
     style_layers: tuple[str, ...] = VGG_STYLE_LAYERS
     style_layer_weights: tuple[float, ...] = ()
-    style_weight: float | str = 1.0
+    style_weight: Number | str = 1.0
     style_pyramid: int = 1
     style_blend: str = "losses"
     content_loss: str = "mean_squared"
     content_options: Options = ()
     content_layers: tuple[str, ...] = ("relu4_2",)
     content_layer_weights: tuple[float, ...] = ()
-    content_weight: float = 1.0
+    content_weight: Number = 1.0
     tv_loss: str = "tv_mean_l2"
     tv_options: Options = ()
-    tv_weight: float = 0.0
+    tv_weight: Number = 0.0
     normalize_gradients: bool = False
     diagnostics: bool = False
     pooling: str = "max"
@@ -116,25 +117,25 @@ class Recipe:
     pooling_ceil: bool = False
     padding: str = "zeros"
     padding_layers: str = "all"
-    white: float = 255.0
+    white: Number = 255.0
     dtype: str = "float32"
-    pixel_scale: float = 1.0
+    pixel_scale: Number = 1.0
     clip: bool = True
     init: str = "content"
     optimizer: Any = "adam"
-    learning_rate: float = 0.02
-    decay_rate: float = 1.0
+    learning_rate: Number = 0.02
+    decay_rate: Number = 1.0
     decay_steps: int = 100
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
+    beta1: Number = 0.9
+    beta2: Number = 0.999
+    epsilon: Number = 1e-8
     memory: int = 10
     restart_every: int = 0
     steps: int | None = None
     scale_steps: tuple[int, ...] = (500,)
-    scale_ratio: float = 1.0
+    scale_ratio: Number = 1.0
     min_size_px: int = 128
-    ema: float = 0.0
+    ema: Number = 0.0
     returns: str = "last"
     size_px: int = 512
     size_side: str = "longer"
@@ -151,6 +152,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for the first field that no run could use."""
+        for field in dataclasses.fields(self):
+            if field.type in (Number, Number | str):
+                value = getattr(self, field.name)
+                value = float(value) if isinstance(value, int) else value
+                object.__setattr__(self, field.name, value)
         _check_names(self)
         _check_losses(self)
         _check_numbers(self)

@@ -5,7 +5,18 @@ import dataclasses
 import difflib
 from typing import Any, get_args, get_origin, get_type_hints
 
-from jnst.recipe import Options, Recipe
+from jnst.recipe import Number, Options, Recipe
+
+WORDS = {
+    Number: "a number",
+    Number | str: "a number or balance",
+    int: "a whole number",
+    int | None: "a whole number or none",
+    bool: "true or false",
+    Options: "name=value pairs",
+    tuple[int, ...]: "whole numbers with commas between",
+    tuple[float, ...]: "numbers with commas between",
+}
 
 
 def field_types() -> dict[str, Any]:
@@ -40,7 +51,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     try:
         return name, _parse(kind, value)
     except (ValueError, SyntaxError):
-        wanted = getattr(kind, "__name__", str(kind)).replace("typing.", "")
+        wanted = WORDS.get(kind) or getattr(kind, "__name__", str(kind))
         raise ValueError(f"{name} must be {wanted}, got {value!r}") from None
 
 
@@ -54,9 +65,11 @@ def _parse(kind: Any, text: str) -> Any:
         return bool(("false", "true").index(text.lower()))
     if kind == int | None:
         return None if text.lower() == "none" else int(text)
-    if kind == float | str:
+    if kind == Number | str:
         return text if text == "balance" else float(text)
-    return kind(text) if kind in (int, float) else text
+    if kind == Number:
+        return float(text)
+    return int(text) if kind is int else text
 
 
 def _literal(text: str) -> Any:

@@ -123,7 +123,7 @@ def test_several_styles_blend(run, pictures):
         ((*STYLIZE, "--recipe", "gaty"), "Did you mean 'gatys'?"),
         ((*STYLIZE, "--set", "style_weigth=1"), "Did you mean 'style_weight'?"),
         ((*STYLIZE, "--set", "style_loss=grams"), "Did you mean 'gram'?"),
-        ((*STYLIZE, "--set", "learning_rate=fast"), "must be float, got 'fast'"),
+        ((*STYLIZE, "--set", "learning_rate=fast"), "must be a number, got 'fast'"),
         ((*STYLIZE, "--set", "clip"), "FIELD=VALUE"),
         ((*STYLIZE, "--set", "style_layers=relu9_9"), "relu9_9"),
         ((*STYLIZE, "--steps", 0), "at least 1, got 0"),

@@ -51,8 +51,8 @@ def test_a_setting_is_read_as_its_fields_type(text, expected):
         ),
         ("steps=many", "steps must be .*, got 'many'"),
         ("steps=1.5", "steps must be .*, got '1.5'"),
-        ("clip=yes", "clip must be bool, got 'yes'"),
-        ("style_weight=heavy", "style_weight must be float, got 'heavy'"),
+        ("clip=yes", "clip must be true or false, got 'yes'"),
+        ("style_weight=heavy", "style_weight must be a number or balance, got 'heavy'"),
         ("style_layer_weights=1,x", "style_layer_weights must be .*, got '1,x'"),
     ],
 )
@@ -151,3 +151,10 @@ def test_changes_may_be_lists_and_dicts():
 def test_an_unknown_recipe_is_refused_with_the_nearest():
     with pytest.raises(ValueError, match="unknown recipe 'gaty'. Did you mean 'gatys'"):
         resolve("gaty", {})
+
+
+def test_a_whole_number_is_taken_where_a_float_is_meant():
+    recipe = Recipe(tv_weight=1, style_weight=2)
+    assert isinstance(recipe.tv_weight, float)
+    assert recipe == Recipe(tv_weight=1.0, style_weight=2.0)
+    assert record(recipe)["tv_weight"] == 1.0

@@ -127,11 +127,19 @@ def check_options(
         check_one_of(f"option of loss {loss!r}", name, known)
 
 
+def as_float(value: Any, annotation: Any) -> Any:
+    """Turn a whole number into a float where a float is meant, as in `beta=1`."""
+    meant = annotation in (float, float | None, float | str)
+    return float(value) if meant and type(value) is int else value
+
+
 def with_options(
     function: Callable[..., Any], options: Mapping[str, Any]
 ) -> Callable[..., Any]:
     """Bind those of `options` that `function` takes."""
-    known = option_names(function)
+    parameters = inspect.signature(function).parameters
+    known = {name: options[name] for name in option_names(function) if name in options}
     return functools.partial(
-        function, **{k: v for k, v in options.items() if k in known}
+        function,
+        **{k: as_float(v, parameters[k].annotation) for k, v in known.items()},
     )

@@ -29,9 +29,7 @@ def _sinkdiv() -> Any:
     return sinkdiv
 
 
-@functools.partial(jax.jit, static_argnums=0)
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _divergence(stop: tuple[float, int], x: Cloud, y: Cloud, epsilon: Scalar) -> Scalar:
+def _value(stop: tuple[float, int], x: Cloud, y: Cloud, epsilon: Scalar) -> Scalar:
     solve = {"threshold": stop[0], "max_iterations": stop[1]}
     with jax.numpy_rank_promotion("allow"):  # ott-jax relies on it
         return _sinkdiv()(x, y, epsilon=epsilon, solve_kwargs=solve)[0]
@@ -55,7 +53,9 @@ def _backward(
     return cotangent * gradient, None, None
 
 
-_divergence.__wrapped__.defvjp(_forward, _backward)
+_differentiable = jax.custom_vjp(_value, nondiff_argnums=(0,))
+_differentiable.defvjp(_forward, _backward)
+_divergence = jax.jit(_differentiable, static_argnums=0)
 
 
 def cloud(features: FeatureMap, *, samples: int = 256) -> Cloud:
