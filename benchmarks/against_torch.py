@@ -148,7 +148,9 @@ def main():
         commit = ["git", "describe", "--always", "--dirty"]
         about = {
             "date": datetime.date.today().isoformat(),
-            "commit": subprocess.run(commit, capture_output=True, text=True).stdout,
+            "commit": subprocess.run(
+                commit, capture_output=True, text=True
+            ).stdout.strip(),
             "device": device(),
             "threads": options.threads,
             "versions": {**versions(), "torch": torch.__version__},
