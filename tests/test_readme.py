@@ -55,7 +55,17 @@ def test_every_recipe_has_its_line():
         assert f"| `{name}` |" in README
 
 
-def test_every_command_of_the_readme_parses():
+@pytest.fixture
+def own_file(tmp_path, monkeypatch):
+    """my_losses.py in the current folder: the block without its last statement."""
+    monkeypatch.chdir(tmp_path)
+    text = own_loss_text()
+    (tmp_path / "my_losses.py").write_text(text[: text.index("result =")])
+    yield
+    STYLE_LOSSES.pop("channel_means", None)
+
+
+def test_every_command_of_the_readme_parses(own_file):
     """Each `jnst ...` line is one that click accepts, options and all."""
     blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
@@ -68,3 +78,4 @@ def test_every_command_of_the_readme_parses():
         if hasattr(command, "resolve_command"):  # a group such as `weights`
             name, command, rest = command.resolve_command(context, rest)
         command.make_context(name, rest)
+    assert "channel_means" in STYLE_LOSSES  # by --losses-from
