@@ -53,7 +53,7 @@ class Reporter:
             file=sys.stderr,
         )
         self.balancing = plan.recipe.style_weight == "balance"
-        self.bar.leave = True
+        self.bar.leave, self.bar.delay = True, 0
         self.bar.bar_format = None
         self.bar.desc = "compiling"
         self.bar.total = sum(stage.steps for stage in plan.stages)
