@@ -46,7 +46,8 @@ def plot_history(
 
     Args:
       path: File to write, one of `PLOT_SUFFIXES`.
-      history: "loss" and terms, one value a step; values <= 0 are left out.
+      history: "loss" and terms, one value a step; values <= 0 are left out, and so is
+        what `diagnostics` added.
       title: Title of the figure.
 
     Raises:
@@ -54,7 +55,8 @@ def plot_history(
     """
     figure = _figure(7.0, 4.2)
     axes = figure.subplots()
-    for name in sorted(history, key=lambda k: k != "loss"):
+    losses = [name for name in history if not name.startswith(("gradient_", "cosine_"))]
+    for name in sorted(losses, key=lambda k: k != "loss"):
         values = np.asarray(history[name], np.float64)
         values = np.where(values > 0, values, np.nan)
         width = 2.2 if name == "loss" else 1.2
