@@ -62,7 +62,7 @@ def compare(
             check_output(path, overwrite=overwrite)
     changes = dict(parse_setting(text) for text in settings)
     params, known = load_described(weights)
-    bar = tqdm(total=len(chosen), unit="loss", desc=chosen[0])
+    bar = tqdm(total=len(chosen), unit="loss", desc=chosen[0], delay=1)
 
     def show(row: Row) -> None:
         bar.update()
