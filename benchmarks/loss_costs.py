@@ -1,7 +1,8 @@
-"""Time every style loss beside the Gram matrix, in turn, at 256 px.
+"""Time every loss beside the style loss `gram`, in turn, at 256 px.
 
-What is timed is one compiled value and gradient with respect to the feature maps of
-the five usual layers: the loss's own cost, without the network. Writes
+What is timed is one compiled value and gradient, without the network: of style losses
+with respect to the feature maps of the five usual layers, of content losses to relu4_2
+(or the image, where that is their layer), of image losses to the image. Writes
 `jnst/data/loss_costs.json`, which `jnst losses` shows. Run it on an idle machine:
 
     python benchmarks/loss_costs.py
@@ -12,11 +13,12 @@ import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import jnst
 from jnst.files import write_json
-from jnst.losses import STYLE_LOSSES
+from jnst.losses import CONTENT_LOSSES, IMAGE_LOSSES, STYLE_LOSSES
 from jnst.losses.rows import with_options
 from jnst.recipe import VGG_STYLE_LAYERS
 from jnst.record import device, versions
@@ -25,8 +27,38 @@ DATA = Path(jnst.__file__).parent / "data"
 SIZE_PX, REPEATS = 256, 5
 
 
-def timed(name, maps, styles):
-    """Return a function that computes a loss's gradient once, compiled and warm."""
+def compiled_and_warm(loss, *arguments):
+    """Return a function that computes a loss's gradient once, and its memory."""
+    program = jax.jit(jax.value_and_grad(loss)).lower(*arguments).compile()
+    memory = program.memory_analysis().temp_size_in_bytes
+
+    def run():
+        start = time.perf_counter()
+        jax.block_until_ready(program(*arguments))
+        return time.perf_counter() - start
+
+    run()
+    return run, memory
+
+
+def timed_content(name, image, content):
+    row = CONTENT_LOSSES[name]
+    key = {"key": jax.random.key(0)} if row.keyed else {}
+    distance = with_options(row.distance, key)
+    found = [image, content]
+    if name != "laplacian":
+        found = [jnst.features(np.asarray(x[0]), ["relu4_2"])["relu4_2"] for x in found]
+    target = row.target(found[1], found[0])
+    return compiled_and_warm(distance, found[0], target)
+
+
+def timed_image(name, image, content):
+    row = IMAGE_LOSSES[name]
+    constants = jax.jit(row.constants)(content)
+    return compiled_and_warm(row.value, image, constants)
+
+
+def timed_style(name, maps, styles):
     row = STYLE_LOSSES[name]
     key = {"key": jax.random.key(0)} if row.keyed else {}
     distance = with_options(row.distance, key)
@@ -40,26 +72,21 @@ def timed(name, maps, styles):
         targets = jax.jit(row.statistic)(styles)
     else:
         targets = {k: jax.jit(row.statistic)(v) for k, v in styles.items()}
-    program = jax.jit(jax.value_and_grad(loss)).lower(maps, targets).compile()
-    memory = program.memory_analysis().temp_size_in_bytes
-
-    def run():
-        start = time.perf_counter()
-        jax.block_until_ready(program(maps, targets))
-        return time.perf_counter() - start
-
-    run()
-    return run, memory
+    return compiled_and_warm(loss, maps, targets)
 
 
 def main():
     rng = np.random.default_rng(0)
     images = [rng.random((SIZE_PX, SIZE_PX, 3), np.float32) for _ in range(2)]
     maps, styles = (jnst.features(image, VGG_STYLE_LAYERS) for image in images)
-    gram, _ = timed("gram", maps, styles)
+    gram, _ = timed_style("gram", maps, styles)
+    batches = [jnp.asarray(image)[None] for image in images]
+    cases = [(timed_style, name, (maps, styles)) for name in STYLE_LOSSES]
+    cases += [(timed_content, name, batches) for name in CONTENT_LOSSES]
+    cases += [(timed_image, name, batches) for name in IMAGE_LOSSES]
     rows = {}
-    for name in STYLE_LOSSES:
-        run, memory = timed(name, maps, styles)
+    for timed, name, inputs in cases:
+        run, memory = timed(name, *inputs)
         pairs = [(run(), gram()) for _ in range(REPEATS)]
         rows[name] = {
             "cost": float(np.median([ours / theirs for ours, theirs in pairs])),
