@@ -50,6 +50,7 @@ def compare(
     from jnst.compare import compare as run
     from jnst.files import check_output
     from jnst.losses import STYLE_LOSSES
+    from jnst.plots import check_matplotlib
     from jnst.settings import parse_setting
     from jnst.weights import load_described
 
@@ -57,9 +58,10 @@ def compare(
     for name in chosen:
         check_one_of("style loss", name, STYLE_LOSSES)
     folder = Path(output)
-    for path in [folder / "sheet.png", folder / "compare.json"]:
-        if folder.exists():
-            check_output(path, overwrite=overwrite)
+    check_matplotlib()
+    if folder.exists():
+        for name in ["sheet.png", "compare.json", *(f"{n}.png" for n in chosen)]:
+            check_output(folder / name, overwrite=overwrite)
     changes = dict(parse_setting(text) for text in settings)
     params, known = load_described(weights)
     bar = tqdm(total=len(chosen), unit="loss", desc=chosen[0], delay=1)
