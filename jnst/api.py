@@ -12,14 +12,18 @@ import numpy as np
 from jnst.base import FeatureMap, Params, check_one_of
 from jnst.image import check_image, load_image
 from jnst.initial import INITS
-from jnst.layers import backbone_of, canonical_layer, check_image_size
+from jnst.layers import (
+    IMAGE_LAYER,
+    backbone_of,
+    canonical_layer,
+    check_image_size,
+)
 from jnst.recipe import Recipe
 from jnst.recipes import RECIPES
 from jnst.result import Inputs, Plan, Progress, Result
 from jnst.run import run
 from jnst.schedule import Source, full_shape, stages, style_shape
 from jnst.settings import check_field
-from jnst.targets import IMAGE_LAYER
 from jnst.vgg import extract_jit
 from jnst.weights import list_weights, load_described
 

@@ -16,6 +16,10 @@ BACKBONES: dict[str, tuple[int, ...]] = {
 """Convolutions in each block (Simonyan & Zisserman 2015, table 1, columns D, E)."""
 
 
+IMAGE_LAYER = "image"
+"""What losses on pixels call the image itself, among the layers of a recipe."""
+
+
 def layer_names(backbone: str) -> list[str]:
     """List a backbone's layers in order, as torchvision numbers `features`."""
     names = []

@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any
 
 from jnst.base import check_one_of
+from jnst.convolution import CONVOLUTIONS
 from jnst.image import RESIZE_METHODS, ROUNDINGS, SIDES
 from jnst.initial import INITS
 from jnst.losses import (
@@ -60,6 +61,8 @@ class Recipe:
       padding_layers: Convolutions that `padding` holds for, "all" or "first".
       white: What a pixel of 1.0 is in the network's 0..255 input: 255, or Torch7's 256.
       dtype: Type of activations, "float32" or "bfloat16"; statistics stay float32.
+      convolution: One of `jnst.convolution.CONVOLUTIONS`: "auto" for the fastest in
+        float32 on this device, "xla" for the definition.
       pixel_scale: What a pixel of 1.0 is in the optimiser's (and total variation's)
         eyes: 1 or 255.
       clip: Whether pixels are clipped to their range after every step.
@@ -119,6 +122,7 @@ class Recipe:
     padding_layers: str = "all"
     white: Number = 255.0
     dtype: str = "float32"
+    convolution: str = "auto"
     pixel_scale: Number = 1.0
     clip: bool = True
     init: str = "content"
@@ -171,6 +175,7 @@ def _check_names(recipe: Recipe) -> None:
     check_one_of("padding", recipe.padding, PADDINGS)
     check_one_of("padding_layers", recipe.padding_layers, ("all", "first"))
     check_one_of("dtype", recipe.dtype, ("float32", "bfloat16"))
+    check_one_of("convolution", recipe.convolution, CONVOLUTIONS)
     check_one_of("init", recipe.init, INITS)
     if isinstance(recipe.optimizer, str):
         check_one_of("optimizer", recipe.optimizer, OPTIMIZERS)

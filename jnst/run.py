@@ -23,6 +23,7 @@ from jnst.targets import (
     TERMS,
     Targets,
     make_targets,
+    network_params,
     static_part,
     weight_arrays,
 )
@@ -164,6 +165,7 @@ def run(
     """
     if inputs.reference and recipe.style_weight == "balance":
         recipe = _balanced(params, inputs, plan, recipe, inputs.reference)
+    params = network_params(params, recipe)
     static, steps = static_part(recipe), sum(stage.steps for stage in plan)
     history: History = {}
     seconds = compile_seconds = 0.0

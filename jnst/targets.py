@@ -12,12 +12,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from jnst.base import Features, Image, Params, Scalar, Statistic
+from jnst.convolution import prepare
+from jnst.layers import IMAGE_LAYER
 from jnst.losses import CONTENT_LOSSES, IMAGE_LOSSES, STYLE_LOSSES
 from jnst.losses.rows import with_options
 from jnst.recipe import Recipe
 from jnst.vgg import extract, pool
 
-IMAGE_LAYER = "image"
 TERMS = ("content", "style", "tv")
 
 
@@ -56,6 +57,7 @@ def static_part(recipe: Recipe) -> Recipe:
         **weights,  # type: ignore[arg-type]
         style_layer_weights=(),
         content_layer_weights=(),
+        convolution="auto",  # told by the parameters
         init="content",
         steps=None,
         scale_steps=(1,),
@@ -90,6 +92,13 @@ def weight_arrays(recipe: Recipe) -> tuple[dict[str, Array], dict[str, Array]]:
         for name in active_terms(recipe)
     }
     return layers, terms
+
+
+def network_params(params: Params, recipe: Recipe) -> Params:
+    """Prepare the parameters of a network for a recipe's convolutions, once a run."""
+    layers = (*recipe.content_layers, *recipe.style_layers)
+    choice = recipe.convolution if recipe.dtype == "float32" else "xla"
+    return prepare(params, layers, convolution=choice)
 
 
 def network_features(

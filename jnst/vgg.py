@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jnst.base import FeatureMap, Image, Params, check_one_of
+from jnst.convolution import WINOGRAD, convolve
 from jnst.layers import BACKBONES as BACKBONES
 from jnst.layers import (
     backbone_of,
@@ -91,6 +92,30 @@ def pool(x: FeatureMap, kind: str, *, rescale: bool, ceil: bool) -> FeatureMap:
     return pooled if factor == 1.0 else pooled * factor
 
 
+class Convolution(nn.Module):
+    """A layer of `jnst.convolution.convolve`, which its parameters decide.
+
+    Attributes:
+      features: Output channels.
+      padding: As `jnp.pad` calls it.
+    """
+
+    features: int
+    padding: str
+
+    @nn.compact
+    def __call__(self, x: FeatureMap) -> FeatureMap:
+        """Map [1, H, W, I] to [1, H, W, features]."""
+        shape = (3, 3, x.shape[-1], self.features)
+        layer = {
+            "kernel": self.param("kernel", nn.initializers.lecun_normal(), shape),
+            "bias": self.param("bias", nn.initializers.zeros, shape[-1:]),
+        }
+        if self.has_variable("params", WINOGRAD):
+            layer[WINOGRAD] = self.get_variable("params", WINOGRAD)
+        return convolve(x, layer, padding=self.padding)
+
+
 class VGG(nn.Module):
     """The convolutional part of a VGG, up to the deepest layer asked for.
 
@@ -104,7 +129,6 @@ class VGG(nn.Module):
       padding: Key of `PADDINGS`.
       padding_layers: "all" or "first": the convolutions `padding` holds for; the
         others pad with zeros.
-      dtype: Type of activations, None for the input's.
     """
 
     backbone: str
@@ -115,7 +139,6 @@ class VGG(nn.Module):
     pooling_ceil: bool = False
     padding: str = "zeros"
     padding_layers: str = "all"
-    dtype: Any = None
 
     @nn.compact
     def __call__(self, x: FeatureMap) -> dict[str, FeatureMap]:
@@ -142,16 +165,7 @@ class VGG(nn.Module):
     def _convolve(self, x: FeatureMap, name: str) -> FeatureMap:
         first_only = self.padding_layers == "first" and name != "conv1_1"
         mode = PADDINGS["zeros" if first_only else self.padding]
-        convolution = nn.Conv(
-            dict(self.channels)[name],
-            kernel_size=(3, 3),
-            padding="SAME" if mode == "constant" else "VALID",
-            dtype=self.dtype,
-            name=name,
-        )
-        if mode != "constant":
-            x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode)
-        return convolution(x)
+        return Convolution(dict(self.channels)[name], mode, name=name)(x)
 
 
 def preprocess(params: Params, image: Image) -> Image:
@@ -228,10 +242,10 @@ def extract(
         pooling_ceil=pooling_ceil,
         padding=padding,
         padding_layers=padding_layers,
-        dtype=dtype and jnp.dtype(dtype),
     )
     variables = {"params": {k: v for k, v in params.items() if k != "preprocess"}}
-    found = network.apply(variables, preprocess(params, image))
+    pixels = preprocess(params, image)
+    found = network.apply(variables, pixels.astype(dtype) if dtype else pixels)
     return {name: found[layer] for name, layer in wanted.items()}  # type: ignore
 
 

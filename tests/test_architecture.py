@@ -22,6 +22,7 @@ ORDER = (
     ("base",),
     ("files",),
     ("image", "color", "losses", "layers"),
+    ("convolution",),
     ("vgg",),
     ("initial", "data"),
     ("weights", "recipe"),

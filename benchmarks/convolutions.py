@@ -1,0 +1,80 @@
+"""Time XLA's convolution beside Winograd's, layer by layer, forward and backward.
+
+Each layer of VGG19 is timed at the sizes it has in images of several sizes, in turn,
+medians: what `jnst.convolution.LEAST_CHANNELS` is made from.
+
+    python benchmarks/convolutions.py --sizes 64,128,256 --json OUT.json
+"""
+
+import argparse
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnst.convolution import WINOGRAD, convolve, transformed_kernel
+from jnst.files import write_json
+from jnst.record import device, versions
+
+LAYERS = {  # one of each shape: halvings of the image, input and output channels
+    "conv1_2": (0, 64, 64),
+    "conv2_1": (1, 64, 128),
+    "conv2_2": (1, 128, 128),
+    "conv3_1": (2, 128, 256),
+    "conv3_2": (2, 256, 256),
+    "conv4_1": (3, 256, 512),
+    "conv4_2": (3, 512, 512),
+    "conv5_1": (4, 512, 512),
+}
+
+
+@jax.jit
+def both_ways(maps, layer):
+    """Convolve, and take the gradient of a sum of squares, ReLU and all."""
+
+    def energy(x):
+        return jnp.sum(jax.nn.relu(convolve(x, layer, padding="constant")) ** 2)
+
+    return jax.grad(energy)(maps)
+
+
+def measure(size, name, repeats):
+    """Time one layer both ways, in turn; rows come of it."""
+    halvings, inputs, outputs = LAYERS[name]
+    side = size >> halvings
+    rng = np.random.default_rng(0)
+    maps = jnp.asarray(rng.random((1, side, side, inputs)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(0, 0.05, (3, 3, inputs, outputs)), jnp.float32)
+    xla = {"kernel": kernel, "bias": jnp.zeros(outputs)}
+    layers = {"xla": xla, WINOGRAD: xla | {WINOGRAD: transformed_kernel(kernel)}}
+    times = {way: [] for way in layers}
+    for turn in range(repeats + 2):
+        for way, layer in layers.items():
+            start = time.perf_counter()
+            both_ways(maps, layer).block_until_ready()
+            if turn >= 2:  # the first compile, and warm up
+                times[way].append(1e3 * (time.perf_counter() - start))
+    row = {"size_px": size, "layer": name, "side": side, "repeats": repeats}
+    row |= {f"{way}_ms": float(np.median(found)) for way, found in times.items()}
+    return row | {"ratio": float(np.median(np.divide(times[WINOGRAD], times["xla"])))}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", default="64,128,256")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--json")
+    options = parser.parse_args()
+    rows = []
+    for size in map(int, options.sizes.split(",")):
+        for name in LAYERS:
+            rows.append(measure(size, name, options.repeats))
+            print(rows[-1], flush=True)
+    if options.json:
+        about = {"device": device(), "versions": versions()}
+        write_json(options.json, about | {"rows": rows})
+
+
+if __name__ == "__main__":
+    main()

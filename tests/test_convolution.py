@@ -1,0 +1,199 @@
+"""Convolutions: Winograd's against the definition, and which layer takes which."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import references_network as references
+from tiny import batch, picture, tiny_params
+
+import jnst
+from jnst import convolution, vgg
+from jnst.convolution import WINOGRAD, convolve, prepare, transformed_kernel, winograd
+
+# Winograd's rounding in float32, relative to the largest value; measured 3e-7 to 3e-6.
+TOLERANCE = 1e-5
+SIZES = [(1, 1), (2, 3), (4, 4), (5, 9), (13, 18), (40, 33)]
+
+
+def maps_and_layer(height, width, inputs=5, outputs=3, n=1):
+    rng = np.random.default_rng(height + width)
+    maps = rng.normal(0.5, 1, (n, height, width, inputs)).astype(np.float32)
+    kernel = rng.normal(0, 1, (3, 3, inputs, outputs)).astype(np.float32)
+    bias = rng.normal(0, 1, outputs).astype(np.float32)
+    return jnp.asarray(maps), {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
+
+
+def slow_convolution(maps, kernel):
+    """Loops over the kernel's nine taps, in float64, map by map."""
+    kernel, none = np.float64(kernel), np.zeros(kernel.shape[3])
+    return np.stack([references.convolve(np.float64(x), kernel, none) for x in maps])
+
+
+def with_winograd(layer):
+    return layer | {WINOGRAD: transformed_kernel(layer["kernel"])}
+
+
+def assert_close(actual, expected):
+    largest = np.abs(expected).max()
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE * largest)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_winograd_is_the_definition(maybe_jit, height, width):
+    maps, layer = maps_and_layer(height, width)
+    actual = maybe_jit(lambda x, k: winograd(x, k))(
+        maps, transformed_kernel(layer["kernel"])
+    )
+    expected = slow_convolution(maps, layer["kernel"])
+    assert actual.shape == expected.shape
+    assert_close(actual, expected)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_gradient_of_winograd_is_that_of_the_definition(height, width):
+    maps, layer = maps_and_layer(height, width)
+    rng = np.random.default_rng(1)
+    pull = jnp.asarray(rng.normal(0, 1, (1, height, width, 3)), jnp.float32)
+    _, back = jax.vjp(lambda x: winograd(x, transformed_kernel(layer["kernel"])), maps)
+    # The adjoint: a convolution with the kernel flipped in space, channels swapped.
+    flipped = np.asarray(layer["kernel"])[::-1, ::-1].swapaxes(2, 3)
+    assert_close(back(pull)[0], slow_convolution(pull, flipped))
+
+
+def test_winograd_is_linear_in_its_maps_so_its_gradient_is_exact_in_float64():
+    """<g, W x> = <W^T g, x>, for the float32 transforms, checked in float64 sums."""
+    maps, layer = maps_and_layer(9, 11)
+    kernel = transformed_kernel(layer["kernel"])
+    found, back = jax.vjp(lambda x: winograd(x, kernel), maps)
+    pull = jnp.asarray(np.random.default_rng(2).normal(0, 1, found.shape), jnp.float32)
+    one = np.vdot(np.float64(pull), np.float64(found))
+    other = np.vdot(np.float64(back(pull)[0]), np.float64(maps))
+    np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+def test_a_kernel_of_one_one_shifts_the_map():
+    """Worked by hand: a 1 left of the middle reads the pixel to the left."""
+    kernel = np.zeros((3, 3, 1, 1), np.float32)
+    kernel[1, 0] = 1
+    maps = jnp.arange(20, dtype=jnp.float32).reshape(1, 4, 5, 1)
+    found = winograd(maps, transformed_kernel(jnp.asarray(kernel)))
+    expected = np.pad(np.arange(20.0).reshape(4, 5), ((0, 0), (1, 0)))[:, :5]
+    np.testing.assert_allclose(found[0, ..., 0], expected, atol=2e-5)
+
+
+def test_points_are_closed_under_the_negative_inverse():
+    finite = [p for p in convolution.POINTS if p]
+    assert {-1 / p for p in finite} == set(finite)
+    assert 0 in convolution.POINTS  # whose partner is infinity
+
+
+def test_transforms_convolve_one_row_exactly():
+    """Toom-Cook in exact arithmetic: four outputs of a row, from float64 matrices."""
+    kernel, transform, output, turned, turned_output = map(
+        np.float64, convolution.matrices()
+    )
+    rng = np.random.default_rng(0)
+    row, taps = rng.normal(size=6), rng.normal(size=3)
+    plain = output @ ((kernel @ taps) * (transform @ row))
+    flipped = turned_output @ ((kernel @ taps) * (turned @ row))
+    np.testing.assert_allclose(plain, np.correlate(row, taps, "valid"), atol=1e-6)
+    np.testing.assert_allclose(flipped, np.convolve(row, taps, "valid"), atol=1e-6)
+
+
+def test_strips_join_without_a_seam(monkeypatch):
+    maps, layer = maps_and_layer(33, 20)
+    kernel = transformed_kernel(layer["kernel"])
+    whole = winograd(maps, kernel)
+    monkeypatch.setattr(convolution, "STRIP_TILES", 5)
+    np.testing.assert_allclose(winograd(maps, kernel), whole, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("few", [0, 10**6])
+def test_both_orders_of_the_product_agree(monkeypatch, few):
+    maps, layer = maps_and_layer(12, 20)
+    monkeypatch.setattr(convolution, "FEW_TILES", few)
+    found = winograd(maps, transformed_kernel(layer["kernel"]))
+    assert_close(found, slow_convolution(maps, layer["kernel"]))
+
+
+def test_batches_and_vmap_convolve_each_map():
+    maps, layer = maps_and_layer(9, 6, n=3)
+    kernel = transformed_kernel(layer["kernel"])
+    expected = slow_convolution(maps, layer["kernel"])
+    assert_close(winograd(maps, kernel), expected)
+    each = jax.vmap(lambda x: winograd(x[None], kernel)[0])(maps)
+    assert_close(each, expected)
+
+
+def test_a_frozen_kernel_has_no_gradient():
+    maps, layer = maps_and_layer(4, 4)
+    kernel = transformed_kernel(layer["kernel"])
+    gradient = jax.grad(lambda k: jnp.sum(winograd(maps, k)))(kernel)
+    np.testing.assert_array_equal(gradient, 0)
+
+
+@pytest.mark.parametrize("padding", ["constant", "edge", "reflect"])
+def test_every_border_is_the_same_with_and_without_a_transformed_kernel(padding):
+    maps, layer = maps_and_layer(6, 7)
+    plain = convolve(maps, layer, padding=padding)
+    assert_close(convolve(maps, with_winograd(layer), padding=padding), plain)
+
+
+def test_bfloat16_leaves_winograd_alone():
+    maps, layer = maps_and_layer(6, 7)
+    half = maps.astype(jnp.bfloat16)
+    found = convolve(half, with_winograd(layer), padding="constant")
+    assert found.dtype == jnp.bfloat16
+    expected = convolve(half, layer, padding="constant")
+    np.testing.assert_array_equal(found, expected)
+
+
+def transformed(params):
+    return [name for name, layer in params.items() if WINOGRAD in layer]
+
+
+def test_prepare_goes_as_deep_as_asked_and_skips_pixels():
+    found = prepare(tiny_params(), ["image", "block3_conv1"], convolution="winograd")
+    assert transformed(found) == ["conv1_2", "conv2_1", "conv2_2", "conv3_1"]
+
+
+def test_auto_leaves_narrow_layers_to_xla():
+    assert transformed(prepare(tiny_params(), ["relu5_1"], convolution="auto")) == []
+
+
+def test_auto_takes_winograd_on_a_cpu_for_wide_layers():
+    params = prepare(tiny_params(channels=64), ["relu2_1"], convolution="auto")
+    on_cpu = jax.default_backend() == "cpu"
+    assert transformed(params) == (["conv1_2", "conv2_1"] if on_cpu else [])
+
+
+def test_kernels_of_other_types_are_left_alone():
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), tiny_params())
+    assert transformed(prepare(params, ["relu5_1"], convolution="winograd")) == []
+
+
+def test_an_unknown_convolution_names_the_nearest():
+    with pytest.raises(ValueError, match="Did you mean 'winograd'"):
+        prepare(tiny_params(), ["relu1_1"], convolution="vinograd")
+    with pytest.raises(ValueError, match="Did you mean 'winograd'"):
+        jnst.Recipe(convolution="vinograd")
+
+
+def test_features_through_winograd_are_those_of_the_definition():
+    params, layers = tiny_params(channels=8), ("relu1_2", "relu3_1", "relu5_1")
+    image = batch(picture(40, 52))
+    plain = vgg.extract(params, image, layers)
+    found = vgg.extract(prepare(params, layers, convolution="winograd"), image, layers)
+    for layer in layers:
+        assert_close(found[layer], plain[layer])
+
+
+def test_a_run_through_winograd_is_that_of_the_definition(vgg19):
+    images = picture(24, 20), picture(22, 26, seed=1)
+    runs = [
+        jnst.stylize(*images, "tf-tutorial", steps=3, weights=vgg19, convolution=way)
+        for way in ("xla", "winograd")
+    ]
+    losses = [run.history["loss"] for run in runs]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
