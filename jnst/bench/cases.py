@@ -6,7 +6,7 @@ weights of a case: nothing here knows which fields a recipe has.
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,13 +28,13 @@ class Case(NamedTuple):
       recipe: What a step does: losses, type, optimiser and all else.
       size_px: Side of the square image.
       batch: Images optimised together in one program.
-      weights: Name or path that `jnst.weights.load_weights` takes; None for the usual.
+      label: What the recipe is called in a report.
     """
 
     recipe: Recipe
     size_px: int
     batch: int = 1
-    weights: str | None = None
+    label: str = "objective"
 
 
 class Pictures(NamedTuple):
@@ -96,23 +96,25 @@ def with_loss(recipe: Recipe, loss: str) -> Recipe:
 
 
 def make_cases(
-    recipes: Iterable[Recipe],
+    recipe: Recipe,
     sizes: Sequence[int],
     *,
     dtypes: Sequence[str] = (),
     losses: Sequence[str] = (),
     batches: Sequence[int] = (1,),
-    weights: str | None = None,
+    optimizers: Sequence[str] = (),
+    label: str = "objective",
 ) -> list[Case]:
-    """Cross recipes with sizes, types, style losses and batches.
+    """Cross a recipe with sizes, types, style losses, optimisers and batches.
 
     Args:
-      recipes: What to start from.
+      recipe: What to start from.
       sizes: Sides of the square image, at least 1.
-      dtypes: Values of `Recipe.dtype`; empty for each recipe's own.
-      losses: Keys of `STYLE_LOSSES`; empty for each recipe's own.
+      dtypes: Values of `Recipe.dtype`; empty for the recipe's own.
+      losses: Keys of `STYLE_LOSSES`; empty for the recipe's own.
       batches: Images in one program, at least 1.
-      weights: See `Case`.
+      optimizers: Keys of `OPTIMIZERS`; empty for the recipe's own.
+      label: See `Case`.
 
     Returns:
       Cases, sizes varying fastest.
@@ -124,10 +126,18 @@ def make_cases(
         for value in values:
             if value < 1:
                 raise ValueError(f"{what} must be at least 1, got {value}")
-    cases = []
-    for recipe in recipes:
-        for loss in losses or [recipe.style_loss]:
-            for dtype in dtypes or [recipe.dtype]:
-                chosen = dataclasses.replace(with_loss(recipe, loss), dtype=dtype)
-                cases += [Case(chosen, s, b, weights) for b in batches for s in sizes]
-    return cases
+    return [
+        Case(
+            dataclasses.replace(
+                with_loss(recipe, loss), dtype=dtype, optimizer=optimizer
+            ),
+            size_px,
+            batch,
+            label,
+        )
+        for loss in losses or [recipe.style_loss]
+        for optimizer in optimizers or [recipe.optimizer]
+        for dtype in dtypes or [recipe.dtype]
+        for batch in batches
+        for size_px in sizes
+    ]
