@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from jnst.base import FeatureMap, Scalar, as_statistics_dtype, check_one_of
 from jnst.losses.elementwise import scaled_squares
+from jnst.losses.products import outer_products
 
 SCALES: dict[str, Callable[[int, Array, int | Array], Array]] = {
     # Factor on the sum of squares of G/M - A/M', given C, M and the image's H * W.
@@ -52,8 +53,7 @@ def gram_matrix(features: FeatureMap) -> Float[Array, "c c"]:
       Gatys et al, "Texture Synthesis Using Convolutional Neural Networks", NIPS 2015,
       eq. 1. The paper does not divide by the number of positions.
     """
-    vectors = as_statistics_dtype(features).reshape(-1, features.shape[-1])
-    return vectors.T @ vectors / vectors.shape[0]
+    return outer_products(features) / (features.shape[1] * features.shape[2])
 
 
 def gram(features: FeatureMap) -> GramStatistic:
