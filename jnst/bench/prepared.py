@@ -34,6 +34,7 @@ class Prepared(NamedTuple):
         "loss" and each term before each step, for every run of the program one dict
         of arrays [steps], [N, steps] for a batch; they stay on the device.
       steps_per_call: Steps between two looks of Python's.
+      steps_per_run: Steps that one run of the program takes.
       compile_s: Seconds of compiling targets and step; about 0 where the process, or
         JAX's cache on disk, had them already.
       program: The compiled step, a `jax.stages.Compiled`.
@@ -41,6 +42,7 @@ class Prepared(NamedTuple):
 
     step: Callable[[], list[Losses]]
     steps_per_call: int
+    steps_per_run: int
     compile_s: float
     program: Any
 
@@ -156,4 +158,4 @@ def prepare(case: Case, params: Params) -> Prepared:
         jax.block_until_ready(box[0])
         return losses
 
-    return Prepared(step, look, targets_s + step_s, program)
+    return Prepared(step, look, length, targets_s + step_s, program)

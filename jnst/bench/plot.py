@@ -1,0 +1,102 @@
+"""A picture of a benchmark: bars of step time, and how it scales with size."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jnst.bench.measure import Row
+from jnst.plots import new_figure, save_figure
+
+VARYING = ("dtype", "loss", "optimizer", "convolution", "batch")
+
+
+def _series(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows by what tells them apart beside size, from small to large."""
+    fields = [f for f in VARYING if len({str(row.get(f)) for row in rows}) > 1]
+    found: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row["size_px"]):
+        words = [f"batch {row[f]}" if f == "batch" else str(row[f]) for f in fields]
+        found.setdefault(", ".join(words) or "jnst", []).append(row)
+    return found
+
+
+def _peers(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Peers as series of their own, in the same form."""
+    found: dict[str, list[Row]] = {}
+    for label, members in _series(rows).items():
+        for row in (row for row in members if row.get("peer_step_ms")):
+            name = str(row["peer"]).split(" (")[0]
+            theirs = {
+                "size_px": row["size_px"],
+                "batch": row["batch"],
+                "step_ms": row["peer_step_ms"],
+                "step_ms_deciles": row["peer_step_ms_deciles"],
+            }
+            label_of = name if label == "jnst" else f"{name}, {label}"
+            found.setdefault(label_of, []).append(theirs)
+    return found
+
+
+def _bars(axes: Any, series: dict[str, list[Row]]) -> None:
+    sizes = sorted({row["size_px"] for rows in series.values() for row in rows})
+    width = 0.8 / len(series)
+    for number, (label, rows) in enumerate(series.items()):
+        left = [sizes.index(row["size_px"]) - 0.4 + number * width for row in rows]
+        heights = [row["step_ms"] for row in rows]
+        deciles = [row["step_ms_deciles"] for row in rows]
+        spread = [
+            [max(0.0, h - low) for h, (low, _) in zip(heights, deciles, strict=True)],
+            [max(0.0, high - h) for h, (_, high) in zip(heights, deciles, strict=True)],
+        ]
+        style = {"error_kw": {"elinewidth": 1, "ecolor": "#333333"}, "capsize": 2.5}
+        bars = axes.bar(
+            left, heights, width, yerr=spread, label=label, align="edge", **style
+        )
+        axes.bar_label(bars, [f"{h:.3g}" for h in heights], fontsize=7, padding=2)
+    axes.set_xticks(range(len(sizes)), [f"{size} px" for size in sizes])
+    axes.set(yscale="log", ylabel="ms a step (deciles as whiskers)")
+    axes.margins(y=0.15)
+    axes.set_title("Time of one step", fontsize=10)
+    axes.grid(True, axis="y", which="major", alpha=0.3)
+    axes.set_axisbelow(True)
+
+
+def _scaling(axes: Any, series: dict[str, list[Row]]) -> None:
+    for number, (label, rows) in enumerate(series.items()):
+        sizes = [row["size_px"] for row in rows]
+        times = [row["step_ms"] for row in rows]
+        axes.plot(sizes, times, marker="o", markersize=4, label=label)
+        ideal = [times[0] * (size / sizes[0]) ** 2 for size in sizes]
+        name = "in proportion to pixels" if number == 0 else None
+        axes.plot(sizes, ideal, "--", color="#999999", linewidth=1, label=name)
+    sizes = sorted({row["size_px"] for rows in series.values() for row in rows})
+    axes.set(xscale="log", yscale="log", xlabel="side of the square image, px")
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.set_title("Scaling with size", fontsize=10)
+    axes.grid(True, which="major", alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def plot_bench(path: str | Path, rows: Sequence[Row], *, title: str = "") -> None:
+    """Draw rows as bars by size, and over size on logarithmic axes.
+
+    Args:
+      path: File to write, one of `jnst.plots.PLOT_SUFFIXES`.
+      rows: From `jnst.bench.measure.measure`; those with an error are left out.
+      title: Title of the figure, such as the device.
+
+    Raises:
+      ValueError: If no row has a time, or matplotlib is not installed.
+    """
+    timed = [row for row in rows if row.get("step_ms")]
+    if not timed:
+        raise ValueError("nothing to plot: no case was measured")
+    series = _series(timed) | _peers(timed)
+    bars = len(series) * len({row["size_px"] for row in timed})
+    figure = new_figure(max(9.0, 5.5 + 0.45 * bars), 4.2)
+    left, right = figure.subplots(1, 2, width_ratios=(max(1.0, bars / 8), 1))
+    _bars(left, series)
+    _scaling(right, series)
+    figure.suptitle(title, fontsize=11)
+    save_figure(figure, path)
