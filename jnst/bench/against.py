@@ -2,10 +2,10 @@
 
 The band of a ratio is the middle 95 % of what it would be had other calls been drawn:
 both rows' samples are resampled 2,000 times with replacement (a bootstrap, Efron 1979)
-and the ratio of medians taken each time. It knows the noise within two runs. It does not
-know what else differs between two days on one machine (clocks, neighbours, heat): that
-is what the threshold is for. A row fails only if its ratio is beyond the threshold *and*
-its whole band lies above 1.
+and the ratio of medians taken each time. It knows the noise within two runs. It does
+not know what else differs between two days on one machine (clocks, neighbours, heat):
+that is what the threshold is for. A row fails only if its ratio is beyond the threshold
+*and* its whole band lies above 1.
 """
 
 from collections.abc import Mapping, Sequence

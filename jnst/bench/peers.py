@@ -4,7 +4,7 @@ To add a peer, add a function to `PEERS` that makes a `Peer` of a case.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -24,9 +24,12 @@ from jnst.targets import active_terms, static_part, weight_arrays
 from jnst.weights.network import as_arrays
 
 Losses = dict[str, np.ndarray]
-TOLERANCES = {"float32": 1e-4, "bfloat16": 3e-2}
-"""Relative deviation allowed between a peer's loss and ours, at the first steps."""
-COMPARED_STEPS = 2
+TOLERANCES = {"float32": (1e-4, 2), "bfloat16": (0.1, 1)}
+"""Relative deviation allowed between a peer's loss and ours, and at how many steps.
+
+In bfloat16 each side rounds elsewhere, and Adam's first step, which knows the sign of a
+gradient alone, makes of it another image."""
+WARMUP = max(steps for _, steps in TOLERANCES.values())
 TORCH_FIELDS = {
     *("style_layers", "style_layer_weights", "style_weight", "content_layers"),
     *("content_layer_weights", "content_weight", "tv_weight", "dtype"),
@@ -50,20 +53,20 @@ class Peer(NamedTuple):
     row: Callable[[dict[str, list[float]], int], Row]
 
 
-def check_agreement(name: str, ours: Losses, theirs: Losses, rtol: float) -> None:
-    """Raise `RuntimeError` unless two sides' terms agree at the first steps.
+def check_agreement(name: str, ours: Losses, theirs: Losses, dtype: str) -> None:
+    """Raise `FloatingPointError` unless two sides' terms agree at the first steps.
 
     Args:
       name: The peer, for the message.
       ours: {"loss" and terms: [N, steps]}.
       theirs: The same.
-      rtol: Relative deviation allowed, of the loss and of every term.
+      dtype: Key of `TOLERANCES`, which hold for the loss and for every term.
     """
+    rtol, steps = TOLERANCES[dtype]
     for term in sorted(ours):
-        mine = ours[term][:, :COMPARED_STEPS]
-        other = theirs[term][:, :COMPARED_STEPS]
+        mine, other = ours[term][:, :steps], theirs[term][:, :steps]
         if not np.allclose(mine, other, rtol=rtol, atol=0):
-            raise RuntimeError(
+            raise FloatingPointError(
                 f"{name} does not compute the same: {term} of the first steps is "
                 f"{mine.ravel().tolist()} here and {other.ravel().tolist()} there"
             )
@@ -144,9 +147,9 @@ def make_torch(case: Case, params: Params, prepared: Prepared) -> Peer:
 
     def check(ours: Losses) -> None:
         for name, call in calls.items():
-            found = [one for _ in range(COMPARED_STEPS) for one in call()]
+            found = [one for _ in range(WARMUP) for one in call()]
             stacked = {k: np.stack([f[k].cpu() for f in found], -1) for k in found[0]}
-            check_agreement(name, ours, stacked, TOLERANCES[case.recipe.dtype])
+            check_agreement(name, ours, stacked, case.recipe.dtype)
 
     def row(seconds: dict[str, list[float]], steps: int) -> Row:
         medians = {name: float(np.median(seconds[name])) for name in calls}
@@ -183,15 +186,20 @@ def import_torch() -> tuple[Any, Any]:
     return torch, torch_peer
 
 
+def check_pattern(case: Case) -> None:
+    """Raise `ValueError` for what is not in the pattern of Keras' example."""
+    three_passes.check_recipe(case.recipe)
+    if case.batch != 1:
+        raise ValueError(f"--peer keras runs one image at a time, got {case.batch}")
+
+
 def make_three_passes(case: Case, params: Params, prepared: Prepared) -> Peer:
     """Set up the pattern of Keras' example, see `jnst.bench.three_passes`.
 
     Raises:
       ValueError: For a batch, or a recipe that the pattern does not have.
     """
-    three_passes.check_recipe(case.recipe)
-    if case.batch != 1:
-        raise ValueError(f"--peer keras runs one image at a time, got {case.batch}")
+    check_pattern(case)
     recipe, pictures = case.recipe, make_pictures(case)
     first = jnp.asarray(pictures.first[0]) * recipe.pixel_scale
     given = jnp.asarray(pictures.contents[0]), jnp.asarray(pictures.style)
@@ -219,8 +227,8 @@ def make_three_passes(case: Case, params: Params, prepared: Prepared) -> Peer:
     name = "three passes (Keras example's pattern)"
 
     def check(ours: Losses) -> None:
-        theirs = on_host([one for _ in range(COMPARED_STEPS) for one in step()])
-        check_agreement(name, ours, theirs, TOLERANCES[recipe.dtype])
+        theirs = on_host([one for _ in range(WARMUP) for one in step()])
+        check_agreement(name, ours, theirs, recipe.dtype)
 
     def row(seconds: dict[str, list[float]], steps: int) -> Row:
         return _fields(name, name, seconds, steps)
@@ -233,3 +241,14 @@ PEERS: dict[str, Callable[[Case, Params, Prepared], Peer]] = {
     "keras": make_three_passes,
 }
 """Peers by what `--peer` takes."""
+
+
+def check_peer(peer: str, cases: Sequence[Case]) -> None:
+    """Raise `ValueError` before any work if a peer cannot run one of the cases."""
+    if peer == "torch":
+        import_torch()
+    for case in cases:
+        if peer == "torch":
+            check_torch_recipe(case.recipe)
+        else:
+            check_pattern(case)

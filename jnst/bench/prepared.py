@@ -5,6 +5,7 @@ Nothing here is a copy of the loop's mathematics: `run_chunk` is compiled by
 steps a program and a look as `chunk_lengths` says.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -121,6 +122,23 @@ def _compile_batch(
     jitted = jax.jit(run_batch, static_argnums=(3, 4), donate_argnums=0)
     program = jitted.lower(*arguments, recipe, length).compile()
     return program, time.perf_counter() - start
+
+
+def check_case(case: Case, params: Params) -> None:
+    """Raise before any work if a case cannot run.
+
+    Args:
+      case: What is to run.
+      params: Parameters of the network.
+
+    Raises:
+      ValueError: If the image is too small, a layer unknown, or a loss unable.
+    """
+    image = jax.ShapeDtypeStruct((1, case.size_px, case.size_px, 3), jnp.float32)
+    blend = jax.ShapeDtypeStruct((1,), jnp.float32)
+    static = static_part(case.recipe)
+    bound = functools.partial(make_targets, recipe=static)
+    jax.eval_shape(bound, params, image, [image], blend)
 
 
 def prepare(case: Case, params: Params) -> Prepared:

@@ -37,7 +37,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "Mpx-steps/s": ("mpx_steps_per_s", ".3g"),
     "TFLOP/s": ("tflop_per_s", ".3g"),
     "of peak": ("utilisation", ".1%"),
-    "peak MiB": ("peak_mib", ".0f"),
+    "peak MiB": ("peak_mib", ".4g"),
     "first loss": ("first_loss", ".6g"),
     "peer": ("peer", ""),
     "layout": ("peer_layout", ""),
@@ -159,6 +159,37 @@ def table(rows: Sequence[Row]) -> str:
     return tabulate(
         plain_rows, headers=list(shown), colalign=align, disable_numparse=True
     )
+
+
+def heading(document: Mapping[str, Any]) -> str:
+    """Return a line on where and with what a document was measured."""
+    weights = document["weights"].get("title") or "given weights"
+    code = f", commit {document['commit']}" if document["commit"] else ""
+    return (
+        f"{document['device']}, {document['cores']} usable; JAX "
+        f"{document['versions']['jax']}{code}; {weights}; medians of "
+        f"{document['options'].get('repeats')} calls"
+    )
+
+
+def memory_table(rows: Sequence[Row]) -> str:
+    """Return resident memory of us and a peer by stage; "" where none was measured."""
+    stages = {
+        "after import": "import",
+        "with weights": "loaded",
+        "peak of steps": "peak",
+    }
+    found = [
+        {"px": row["size_px"], "side": name}
+        | {
+            words: f"{row[f'{side}_{stage}_rss_mib']:.0f}"
+            for words, stage in stages.items()
+        }
+        for row in rows
+        for side, name in (("jnst", "jnst"), ("peer", row.get("peer")))
+        if row.get(f"{side}_peak_rss_mib") is not None
+    ]
+    return tabulate(found, headers="keys") if found else ""
 
 
 def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
