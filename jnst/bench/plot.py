@@ -37,6 +37,13 @@ def _peers(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return found
 
 
+def _log(axes: Any) -> None:
+    """Make the time axis logarithmic, with plain numbers at 1, 2 and 5."""
+    axes.set_yscale("log", subs=[2, 5])
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+
+
 def _bars(axes: Any, series: dict[str, list[Row]]) -> None:
     sizes = sorted({row["size_px"] for rows in series.values() for row in rows})
     width = 0.8 / len(series)
@@ -49,15 +56,17 @@ def _bars(axes: Any, series: dict[str, list[Row]]) -> None:
             [max(0.0, high - h) for h, (_, high) in zip(heights, deciles, strict=True)],
         ]
         style = {"error_kw": {"elinewidth": 1, "ecolor": "#333333"}, "capsize": 2.5}
-        bars = axes.bar(
-            left, heights, width, yerr=spread, label=label, align="edge", **style
-        )
-        axes.bar_label(bars, [f"{h:.3g}" for h in heights], fontsize=7, padding=2)
+        axes.bar(left, heights, width, yerr=spread, label=label, align="edge", **style)
+        for x, height, (_, high) in zip(left, heights, deciles, strict=True):
+            place = (x + width / 2, max(height, high))
+            text = {"fontsize": 7, "ha": "center", "textcoords": "offset points"}
+            axes.annotate(f"{height:.3g}", place, xytext=(0, 3), **text)
     axes.set_xticks(range(len(sizes)), [f"{size} px" for size in sizes])
-    axes.set(yscale="log", ylabel="ms a step (deciles as whiskers)")
-    axes.margins(y=0.15)
+    axes.set_ylabel("ms a step, whiskers from 10 % to 90 %")
+    _log(axes)
+    axes.margins(y=0.12)
     axes.set_title("Time of one step", fontsize=10)
-    axes.grid(True, axis="y", which="major", alpha=0.3)
+    axes.grid(True, axis="y", which="both", alpha=0.3)
     axes.set_axisbelow(True)
 
 
@@ -65,16 +74,18 @@ def _scaling(axes: Any, series: dict[str, list[Row]]) -> None:
     for number, (label, rows) in enumerate(series.items()):
         sizes = [row["size_px"] for row in rows]
         times = [row["step_ms"] for row in rows]
-        axes.plot(sizes, times, marker="o", markersize=4, label=label)
+        (line,) = axes.plot(sizes, times, marker="o", markersize=4, label=label)
         ideal = [times[0] * (size / sizes[0]) ** 2 for size in sizes]
-        name = "in proportion to pixels" if number == 0 else None
-        axes.plot(sizes, ideal, "--", color="#999999", linewidth=1, label=name)
+        look = {"color": line.get_color(), "linewidth": 1, "alpha": 0.6}
+        name = "as the number of pixels" if number == 0 else None
+        axes.plot(sizes, ideal, "--", label=name, **look)
     sizes = sorted({row["size_px"] for rows in series.values() for row in rows})
-    axes.set(xscale="log", yscale="log", xlabel="side of the square image, px")
-    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.set(xscale="log", xlabel="side of the square image, px", ylabel="ms a step")
     axes.minorticks_off()
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    _log(axes)
     axes.set_title("Scaling with size", fontsize=10)
-    axes.grid(True, which="major", alpha=0.3)
+    axes.grid(True, which="both", alpha=0.3)
     axes.legend(fontsize=8)
 
 

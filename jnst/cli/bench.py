@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,7 +163,7 @@ def run(
         bar.update()
         time = row.get("error") or f"{row['step_ms']:.4g} ms a step"
         name = f"{row['size_px']} px {row['dtype']} {row['loss']} x{row['batch']}"
-        bar.write(f"{name}: {time}", file=click.get_text_stream("stderr"))
+        bar.write(f"{name}: {time}", file=sys.stderr)
 
     rows = run_cases(
         cases,
