@@ -9,6 +9,9 @@ from jnst.plots import new_figure, save_figure
 
 VARYING = ("dtype", "loss", "optimizer", "convolution", "batch")
 
+WIDE = 15
+"""Ratio of the longest to the shortest time from which bars need a logarithm."""
+
 
 def _series(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Rows by what tells them apart beside size, from small to large."""
@@ -60,10 +63,13 @@ def _bars(axes: Any, series: dict[str, list[Row]]) -> None:
         for x, height, (_, high) in zip(left, heights, deciles, strict=True):
             place = (x + width / 2, max(height, high))
             text = {"fontsize": 7, "ha": "center", "textcoords": "offset points"}
-            axes.annotate(f"{height:.3g}", place, xytext=(0, 3), **text)
+            words = f"{height:.0f}" if height >= 100 else f"{height:.3g}"
+            axes.annotate(words, place, xytext=(0, 3), **text)
     axes.set_xticks(range(len(sizes)), [f"{size} px" for size in sizes])
     axes.set_ylabel("ms a step, whiskers from 10 % to 90 %")
-    _log(axes)
+    times = [row["step_ms"] for rows in series.values() for row in rows]
+    if max(times) > WIDE * min(times):  # else bars begin at 0 and are in proportion
+        _log(axes)
     axes.margins(y=0.12)
     axes.set_title("Time of one step", fontsize=10)
     axes.grid(True, axis="y", which="both", alpha=0.3)
@@ -103,7 +109,10 @@ def plot_bench(path: str | Path, rows: Sequence[Row], *, title: str = "") -> Non
     timed = [row for row in rows if row.get("step_ms")]
     if not timed:
         raise ValueError("nothing to plot: no case was measured")
-    series = _series(timed) | _peers(timed)
+    ours, peers = _series(timed), _peers(timed)
+    if peers:
+        ours = {k if k == "jnst" else f"jnst, {k}": rows for k, rows in ours.items()}
+    series = ours | peers
     bars = len(series) * len({row["size_px"] for row in timed})
     figure = new_figure(max(9.0, 5.5 + 0.45 * bars), 4.2)
     left, right = figure.subplots(1, 2, width_ratios=(max(1.0, bars / 8), 1))
