@@ -162,7 +162,7 @@ def measure(
 
     Raises:
       ValueError: For a case no run could do.
-      RuntimeError: If a peer's losses are not ours.
+      FloatingPointError: If a peer's losses are not ours.
     """
     if repeats < 1 or warmup < 1:
         raise ValueError(f"repeats and warmup must be at least 1, got {repeats}")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jnst.base import Params
 from jnst.layers import backbone_of
@@ -20,13 +20,14 @@ def random_params(backbone: str) -> Params:
     params: Params = {
         "preprocess": {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
     }
-    incoming, keys = 3, iter(jax.random.split(jax.random.key(0), 32))
+    incoming, rng = 3, np.random.default_rng(0)
     for name, channels in zip(
         convolutions(backbone), published_channels(backbone), strict=True
     ):
         shape = (3, 3, incoming, channels)
-        drawn = jax.random.normal(next(keys), shape) * (2 / (9 * incoming)) ** 0.5
-        params[name] = {"kernel": drawn, "bias": jnp.zeros(channels)}
+        drawn = rng.standard_normal(shape, np.float32)
+        drawn *= np.float32((2 / (9 * incoming)) ** 0.5)
+        params[name] = {"kernel": jnp.asarray(drawn), "bias": jnp.zeros(channels)}
         incoming = channels
     return params
 

@@ -42,20 +42,20 @@ V100 = "NVIDIA V100 data sheet; its tensor cores know float16 only"
 TPU = "cloud.google.com/tpu/docs/"
 
 PEAKS: tuple[Peak, ...] = (
-    Peak(r"(Tesla|NVIDIA) T4", None, None, 8.1, 320, "NVIDIA T4 data sheet"),
-    Peak(r".*V100-SXM2.*", None, None, 15.7, 900, V100),
-    Peak(r".*V100-PCIE.*", None, None, 14.0, 900, V100),
-    Peak(r"NVIDIA A10", 125, 62.5, 31.2, 600, "NVIDIA A10 data sheet"),
-    Peak(r"NVIDIA A100-(SXM4|PCIE)-40GB", 312, 156, 19.5, 1555, A100),
-    Peak(r"NVIDIA A100-SXM4-80GB", 312, 156, 19.5, 2039, A100),
-    Peak(r"NVIDIA A100 80GB PCIe", 312, 156, 19.5, 1935, A100),
-    Peak(r"NVIDIA L4", 121, 60, 30.3, 300, "NVIDIA L4 data sheet"),
+    Peak(r"(Tesla|NVIDIA) T4", None, None, 8.1, 320.0, "NVIDIA T4 data sheet"),
+    Peak(r".*V100-SXM2.*", None, None, 15.7, 900.0, V100),
+    Peak(r".*V100-PCIE.*", None, None, 14.0, 900.0, V100),
+    Peak(r"NVIDIA A10", 125.0, 62.5, 31.2, 600.0, "NVIDIA A10 data sheet"),
+    Peak(r"NVIDIA A100-(SXM4|PCIE)-40GB", 312.0, 156.0, 19.5, 1555.0, A100),
+    Peak(r"NVIDIA A100-SXM4-80GB", 312.0, 156.0, 19.5, 2039.0, A100),
+    Peak(r"NVIDIA A100 80GB PCIe", 312.0, 156.0, 19.5, 1935.0, A100),
+    Peak(r"NVIDIA L4", 121.0, 60.0, 30.3, 300.0, "NVIDIA L4 data sheet"),
     Peak(
         r"NVIDIA GeForce RTX 3090",
         71.0,  # with float32 accumulation, half of that with float16
         35.6,
         35.6,
-        936,
+        936.0,
         "NVIDIA Ampere GA102 GPU Architecture, appendix A",
     ),
     Peak(
@@ -63,22 +63,26 @@ PEAKS: tuple[Peak, ...] = (
         165.2,  # with float32 accumulation
         82.6,
         82.6,
-        1008,
+        1008.0,
         "NVIDIA Ada GPU Architecture, appendix A",
     ),
-    Peak(r"NVIDIA H100 80GB HBM3", 989.4, 494.7, 66.9, 3350, H100 + ", SXM"),
-    Peak(r"NVIDIA H100 PCIe", 756, 378, 51, 2000, H100 + ", PCIe"),
-    Peak(r"NVIDIA H100 NVL", 835, 417.5, 60, 3900, H100 + ", NVL"),
-    Peak(r"NVIDIA H200", 989.4, 494.7, 66.9, 4800, H200 + ", SXM"),
-    Peak(r"NVIDIA H200 NVL", 835.5, 417.5, 60, 4800, H200 + ", NVL"),
-    Peak(r"NVIDIA B200", 2250, 1100, 80, 8000, "NVIDIA Blackwell brief, HGX B200"),
+    Peak(r"NVIDIA H100 80GB HBM3", 989.4, 494.7, 66.9, 3350.0, H100 + ", SXM"),
+    Peak(r"NVIDIA H100 PCIe", 756.0, 378.0, 51.0, 2000.0, H100 + ", PCIe"),
+    Peak(r"NVIDIA H100 NVL", 835.0, 417.5, 60.0, 3900.0, H100 + ", NVL"),
+    Peak(r"NVIDIA H200", 989.4, 494.7, 66.9, 4800.0, H200 + ", SXM"),
+    Peak(r"NVIDIA H200 NVL", 835.5, 417.5, 60.0, 4800.0, H200 + ", NVL"),
+    Peak(
+        r"NVIDIA B200", 2250.0, 1100.0, 80.0, 8000.0, "NVIDIA Blackwell brief, HGX B200"
+    ),
     # JAX shows the two cores of a v2 or v3 chip as two devices: half a chip each.
-    Peak(r"TPU v2", 23, None, None, 350, "Jouppi et al, CACM 2020, table 3, a core"),
-    Peak(r"TPU v3", 61.5, None, None, 450, TPU + "v3, a core (half a chip)"),
-    Peak(r"TPU v4", 275, None, None, 1200, TPU + "v4"),
-    Peak(r"TPU v5( lite|e)", 197, None, None, 819, TPU + "v5e"),
-    Peak(r"TPU v5p?", 459, None, None, 2765, TPU + "v5p"),
-    Peak(r"TPU v6( lite|e)", 918, None, None, 1640, TPU + "v6e"),
+    Peak(
+        r"TPU v2", 23.0, None, None, 350.0, "Jouppi et al, CACM 2020, table 3, a core"
+    ),
+    Peak(r"TPU v3", 61.5, None, None, 450.0, TPU + "v3, a core (half a chip)"),
+    Peak(r"TPU v4", 275.0, None, None, 1200.0, TPU + "v4"),
+    Peak(r"TPU v5( lite|e)", 197.0, None, None, 819.0, TPU + "v5e"),
+    Peak(r"TPU v5p?", 459.0, None, None, 2765.0, TPU + "v5p"),
+    Peak(r"TPU v6( lite|e)", 918.0, None, None, 1640.0, TPU + "v6e"),
 )
 
 TF32_PRECISIONS = (None, "default", "fastest", "high", "tensorfloat32")

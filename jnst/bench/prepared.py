@@ -5,6 +5,7 @@ Nothing here is a copy of the loop's mathematics: `run_chunk` is compiled by
 steps a program and a look as `chunk_lengths` says.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ class Prepared(NamedTuple):
         "loss" and each term before each step, for every run of the program one dict
         of arrays [steps], [N, steps] for a batch; they stay on the device.
       steps_per_call: Steps between two looks of Python's.
+      steps_per_run: Steps that one run of the program takes.
       compile_s: Seconds of compiling targets and step; about 0 where the process, or
         JAX's cache on disk, had them already.
       program: The compiled step, a `jax.stages.Compiled`.
@@ -41,6 +43,7 @@ class Prepared(NamedTuple):
 
     step: Callable[[], list[Losses]]
     steps_per_call: int
+    steps_per_run: int
     compile_s: float
     program: Any
 
@@ -121,6 +124,23 @@ def _compile_batch(
     return program, time.perf_counter() - start
 
 
+def check_case(case: Case, params: Params) -> None:
+    """Raise before any work if a case cannot run.
+
+    Args:
+      case: What is to run.
+      params: Parameters of the network.
+
+    Raises:
+      ValueError: If the image is too small, a layer unknown, or a loss unable.
+    """
+    image = jax.ShapeDtypeStruct((1, case.size_px, case.size_px, 3), jnp.float32)
+    blend = jax.ShapeDtypeStruct((1,), jnp.float32)
+    static = static_part(case.recipe)
+    bound = functools.partial(make_targets, recipe=static)
+    jax.eval_shape(bound, params, image, [image], blend)
+
+
 def prepare(case: Case, params: Params) -> Prepared:
     """Compile a case and put all it needs on the device.
 
@@ -156,4 +176,4 @@ def prepare(case: Case, params: Params) -> Prepared:
         jax.block_until_ready(box[0])
         return losses
 
-    return Prepared(step, look, targets_s + step_s, program)
+    return Prepared(step, look, length, targets_s + step_s, program)
