@@ -1,6 +1,8 @@
 """Programs for a TPU that is not there: rows, errors, and a real compilation."""
 
+import importlib.metadata
 import importlib.util
+import json
 import types
 
 import jax
@@ -11,6 +13,8 @@ import jnst
 from jnst.bench import topology
 from jnst.bench.cases import OBJECTIVE, Case
 from jnst.bench.flops import step_flops
+from jnst.cli.main import main
+from jnst.weights import save_weights
 
 MIB = 2**20
 needs_libtpu = pytest.mark.skipif(
@@ -119,3 +123,57 @@ def test_a_step_compiles_for_a_v5e(vgg19, dtype):
     assert row["fits"] and chunk["fits"]
     # A loop's body counts once: XLA's figures are those of a step either way.
     assert chunk["flops"] < 2 * row["flops"]
+
+
+def run(capsys, *arguments):
+    code = main(["bench", *arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_the_command_without_libtpu_exits_2_before_any_work(monkeypatch, capsys):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name: None if name == "libtpu" else find(name),
+    )
+    code, out, err = run(capsys, "--topology", "v5e:2x2", "--weights", "nowhere.h5")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1 and "pip install 'jnst[tpu]'" in err
+
+
+@pytest.mark.parametrize("option", [["--peer", "keras"], ["--profile", "traces"]])
+def test_what_would_time_is_refused_with_a_topology(capsys, option):
+    code, _, err = run(capsys, "--topology", "v5e:2x2", *option)
+    assert code == 2 and f"leave out {option[0]}" in err
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Lets this machine's CPU stand in for the topology's first device."""
+    monkeypatch.setattr(topology, "load_device", lambda name: jax.devices()[0])
+    version = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata,
+        "version",
+        lambda name: "0.0" if name == "libtpu" else version(name),
+    )
+
+
+def test_the_command_prints_and_writes_rows(
+    here, vgg19, capsys, tmp_path, quick_compile
+):
+    weights, output = tmp_path / "tiny.safetensors", tmp_path / "rows.json"
+    save_weights(vgg19, weights, title="tiny", licence="MIT")
+    common = ["--topology", "v5e:2x2", "--weights", str(weights), "--sizes", "32"]
+    common += ["--dtypes", "float32"]
+    code, out, err = run(capsys, *common, "--json", "-o", str(output))
+    assert code == 0, err
+    document = json.loads(out)
+    assert document == json.loads(output.read_text())
+    assert document["schema"] == "jnst-bench-topology-1"
+    assert [row["chunk"] for row in document["rows"]] == [1, 10]
+    assert document["versions"]["libtpu"] == "0.0"
+    code, out, _ = run(capsys, *common)
+    assert code == 0 and "GB accessed" in out and "unknown" in out  # memory of a CPU

@@ -43,6 +43,11 @@ if TYPE_CHECKING:
 @click.option(
     "--peer", type=click.Choice(["torch", "keras"]), help="Run it in turn with us."
 )
+@click.option(
+    "--topology",
+    metavar="NAME",
+    help="Compile for an absent TPU such as v5e:2x2, and time nothing.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 def bench(settings: Sequence[str], **options: Any) -> int:
     """Measure one step: its time, its speed, its share of the device's peak.
@@ -55,6 +60,11 @@ def bench(settings: Sequence[str], **options: Any) -> int:
     if options["peer"] == "torch":  # two frameworks share one GPU
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     check_outputs(options)
+    if options["topology"]:
+        from jnst.cli.bench_topology import check_untimed, compile_cases
+
+        check_untimed(options)
+        return compile_cases(choose_cases(settings, options), settings, options)
     from jnst.bench.against import compare_rows, differences, is_slower
     from jnst.bench.networks import load_network
     from jnst.bench.prepared import check_case
@@ -127,7 +137,7 @@ def choose_cases(settings: Sequence[str], options: dict[str, Any]) -> "list[Case
         check_one_of("recipe", name, RECIPES)
     changes = dict(parse_setting(text) for text in settings)
     recipe = resolve(RECIPES[name] if name else OBJECTIVE, changes)
-    backend = jax.default_backend()
+    backend = "tpu" if options["topology"] else jax.default_backend()
     sizes, dtypes = DEFAULTS.get(backend, DEFAULTS["gpu"])
     asked = name or "dtype" in changes
     cases = make_cases(
