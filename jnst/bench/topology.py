@@ -20,7 +20,7 @@ from jaxtyping import PyTree
 
 from jnst.base import Image, Params
 from jnst.bench.cases import Case
-from jnst.bench.flops import step_flops
+from jnst.bench.flops import GRAM_LIKE, step_flops
 from jnst.bench.measure import MIB, Row, program_mib
 from jnst.layers import backbone_of
 from jnst.optimize import State, init, run_chunk
@@ -212,6 +212,11 @@ def topology_rows(
                 "loss": case.recipe.style_loss,
                 "backbone": backbone_of(params),
                 "chunk": length,
+                "flops_counted": (
+                    "network, style loss"
+                    if case.recipe.style_loss in GRAM_LIKE
+                    else "network"
+                ),
                 "compile_s": seconds,
                 **accounts(program, by_hand, memory_gb(kind)),
             }
