@@ -27,8 +27,15 @@ from jnst.optimize import State, init, run_chunk
 from jnst.targets import Targets, make_targets, static_part, weight_arrays
 
 # libtpu asks Google's metadata server where it is, and locks the TPU for one process:
-# compiling needs neither, and a lock left by a process before would end this one.
-ENVIRONMENT = {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
+# compiling needs neither, and a lock left by a process before would end this one. The
+# last two are any host's and any chip's; without them libtpu complains, whatever the
+# topology, on standard error.
+ENVIRONMENT = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+}
 
 
 class Memory(NamedTuple):
