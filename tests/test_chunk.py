@@ -50,3 +50,17 @@ def test_a_chunk_has_no_large_constant(lowered):
     _, text = lowered
     written = re.findall(r"dense<(\"0x[^\"]*\"|\[[^>]*\])>", text)
     assert all(len(each) <= LARGEST_CONSTANT for each in written)
+
+
+def test_bfloat16_convolutions_are_so_forward_and_backward(vgg19):
+    recipe = RECIPES["objective in bfloat16"]
+    arguments = abstract_arguments(Case(recipe, 32), vgg19)
+    traced = jax.jit(run_chunk, static_argnums=(3, 4)).trace(
+        *arguments, static_part(recipe), 3
+    )
+    text = traced.lower(lowering_platforms=("tpu",)).as_text()
+    kernels = re.findall(r"tensor<3x3x\d+x\d+x(\w+)>\) -> tensor<1x.*x(\w+)>", text)
+    convolutions = 13  # up to conv5_1, whose features are the deepest
+    assert kernels == [("bf16", "bf16")] * (2 * convolutions)
+    outputs = re.findall(r"stablehlo.convolution.*-> tensor<1x1x4x4x(\w+)>", text)
+    assert outputs == ["f32"] * 5  # Gram matrices of the five style layers
