@@ -27,14 +27,20 @@ def check_matplotlib() -> None:
         ) from None
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
+    """Make an empty figure of that many inches.
+
+    Raises:
+      ValueError: If matplotlib is not installed.
+    """
     check_matplotlib()
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: Any, path: str | Path) -> None:
+def save_figure(figure: Any, path: str | Path) -> None:
+    """Write a figure, whole or not at all."""
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=110)
 
@@ -53,7 +59,7 @@ def plot_history(
     Raises:
       ValueError: If matplotlib is not installed.
     """
-    figure = _figure(7.0, 4.2)
+    figure = new_figure(7.0, 4.2)
     axes = figure.subplots()
     losses = [name for name in history if not name.startswith(("gradient_", "cosine_"))]
     for name in sorted(losses, key=lambda k: k != "loss"):
@@ -64,7 +70,7 @@ def plot_history(
     axes.set(xlabel="step", ylabel="weighted loss", yscale="log", title=title)
     axes.grid(True, which="major", alpha=0.3)
     axes.legend()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_features(path: str | Path, features: Mapping[str, np.ndarray]) -> None:
@@ -77,7 +83,7 @@ def plot_features(path: str | Path, features: Mapping[str, np.ndarray]) -> None:
     Raises:
       ValueError: If matplotlib is not installed.
     """
-    figure = _figure(1.7 * MAPS_A_LAYER, 1.75 * len(features))
+    figure = new_figure(1.7 * MAPS_A_LAYER, 1.75 * len(features))
     rows = figure.subplots(len(features), MAPS_A_LAYER, squeeze=False)
     for axes, (layer, maps) in zip(rows, features.items(), strict=True):
         strongest = np.argsort(-maps.mean(axis=(0, 1)))[:MAPS_A_LAYER]
@@ -86,7 +92,7 @@ def plot_features(path: str | Path, features: Mapping[str, np.ndarray]) -> None:
         for axis, channel in zip(axes, strongest, strict=False):
             axis.imshow(maps[:, :, channel], cmap="gray")
             axis.set_title(f"{layer} #{channel}", fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_gram(path: str | Path, grams: Mapping[str, np.ndarray]) -> None:
@@ -103,7 +109,7 @@ def plot_gram(path: str | Path, grams: Mapping[str, np.ndarray]) -> None:
       Source 000, section 7-4, which sorts and draws the first row; the matrix itself
       stands beside it here.
     """
-    figure = _figure(9.0, 2.3 * len(grams))
+    figure = new_figure(9.0, 2.3 * len(grams))
     rows = figure.subplots(len(grams), 2, squeeze=False, width_ratios=(3, 1))
     for (bars, image), (layer, gram) in zip(rows, grams.items(), strict=True):
         heights = np.sort(gram[0])[::-1]
@@ -112,7 +118,7 @@ def plot_gram(path: str | Path, grams: Mapping[str, np.ndarray]) -> None:
         image.imshow(np.log10(np.maximum(gram, gram.max() * 1e-6)), cmap="magma")
         image.set_title("log10", fontsize=9)
         image.set_axis_off()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_sheet(
@@ -131,11 +137,11 @@ def plot_sheet(
     height, width = next(iter(pictures.values())).shape[:2]
     rows = -(-len(pictures) // columns)
     inches = max(width, 160) / 80
-    figure = _figure(inches * columns, (inches * height / width + 0.3) * rows)
+    figure = new_figure(inches * columns, (inches * height / width + 0.3) * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()
     for axis, (label, picture) in zip(axes, pictures.items(), strict=False):
         axis.imshow(picture)
         axis.set_title(label, fontsize=10)
-    _save(figure, path)
+    save_figure(figure, path)

@@ -110,7 +110,7 @@ def test_imports_follow_the_order_of_the_rooms(path):
         ("tqdm", {"cli", "weights"}),
         ("matplotlib", {"plots", "cli"}),
         ("h5py", {"weights"}),
-        ("torch", set()),
+        ("torch", {"bench"}),  # a peer
         ("tensorflow", set()),
         ("pickle", {"weights"}),
         ("beartype", set()),

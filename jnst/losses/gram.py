@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jnst.base import FeatureMap, Scalar, check_one_of
+from jnst.base import FeatureMap, Scalar, as_statistics_dtype, check_one_of
 from jnst.losses.elementwise import scaled_squares
-from jnst.losses.vectors import position_vectors, second_moment
+from jnst.losses.products import outer_products
 
 SCALES: dict[str, Callable[[int, Array, int | Array], Array]] = {
     # Factor on the sum of squares of G/M - A/M', given C, M and the image's H * W.
@@ -53,7 +53,7 @@ def gram_matrix(features: FeatureMap) -> Float[Array, "c c"]:
       Gatys et al, "Texture Synthesis Using Convolutional Neural Networks", NIPS 2015,
       eq. 1. The paper does not divide by the number of positions.
     """
-    return second_moment(position_vectors(features))
+    return outer_products(features) / (features.shape[1] * features.shape[2])
 
 
 def gram(features: FeatureMap) -> GramStatistic:
@@ -136,9 +136,9 @@ def scaled_gram_distance(
 
 def covariance(features: FeatureMap) -> Float[Array, "c c"]:
     """Compute the population covariance [C, C] of the feature vectors."""
-    vectors = position_vectors(features)
-    centred = vectors - jnp.mean(vectors, axis=0, keepdims=True)
-    return second_moment(centred)
+    features = as_statistics_dtype(features)
+    centred = features - jnp.mean(features, axis=(1, 2), keepdims=True)
+    return outer_products(centred) / (features.shape[1] * features.shape[2])
 
 
 def covariance_distance(

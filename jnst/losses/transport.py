@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jnst.base import FeatureMap, Scalar, check_one_of
-from jnst.losses.vectors import position_vectors, second_moment
+from jnst.base import FeatureMap, Scalar, as_statistics_dtype, check_one_of
+from jnst.losses.products import outer_products
 
 Matrix = Float[Array, "c c"]
 FORMS = ("sum", "mean", "factored")
@@ -118,10 +118,10 @@ def gaussian(features: FeatureMap, *, form: str = "sum") -> Gaussian:
     Raises:
       ValueError: For an unknown form.
     """
-    vectors = position_vectors(features)
+    vectors = as_statistics_dtype(features).reshape(-1, features.shape[-1])
     positions, channels = vectors.shape
     mean = jnp.mean(vectors, axis=0)
-    fitted = _with_root(mean, second_moment(vectors), form)
+    fitted = _with_root(mean, outer_products(features) / positions, form)
     if form != "factored" or positions >= channels:
         return fitted
     return fitted._replace(factor=(vectors - mean.reshape(1, -1)) / positions**0.5)

@@ -18,23 +18,6 @@ def position_vectors(features: FeatureMap) -> Float[Array, "m c"]:
     return as_statistics_dtype(features).reshape(-1, features.shape[-1])
 
 
-@jax.custom_jvp
-def second_moment(vectors: Float[Array, "m c"]) -> Float[Array, "c c"]:
-    """Average the outer products x x^T of vectors, [M, C] -> [C, C].
-
-    Its derivative adds a product to its own transpose. Told so, the backward pass takes
-    one product of positions by channels; left to itself it takes two.
-    """
-    return vectors.T @ vectors / vectors.shape[0]
-
-
-@second_moment.defjvp
-def _second_moment_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
-    (vectors,), (tangent,) = primals, tangents
-    half = vectors.T @ tangent / vectors.shape[0]
-    return second_moment(vectors), half + half.T
-
-
 def blend_leaves(
     statistics: Sequence[Statistic], weights: Sequence[float | Scalar]
 ) -> Any:

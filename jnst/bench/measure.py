@@ -1,0 +1,188 @@
+"""Timing: warm-up, calls in turn, and the row a case becomes.
+
+A call runs as many steps as the user's loop runs between two looks and waits for the
+device; no array leaves it while the clock runs. Peers are called in turn with us, so
+that whatever else the machine does hits all alike.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jnst.base import Params
+from jnst.bench.cases import Case
+from jnst.bench.flops import GRAM_LIKE, step_flops
+from jnst.bench.peaks import peak_tflops
+from jnst.bench.prepared import Prepared, prepare
+from jnst.layers import backbone_of
+
+MIB = 2**20
+Row = dict[str, Any]
+KEY = (
+    "size_px",
+    "batch",
+    "dtype",
+    "loss",
+    "optimizer",
+    "convolution",
+    "backbone",
+    "label",
+)
+"""Fields of a row that say what was measured; what it gave are the others."""
+
+
+def time_in_turn(
+    calls: Mapping[str, Callable[[], Any]], repeats: int
+) -> dict[str, list[float]]:
+    """Time functions in turn, each of which waits for what it started.
+
+    Args:
+      calls: Functions by name.
+      repeats: Times each is called.
+
+    Returns:
+      Seconds of each call, by name.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(repeats):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def describe(case: Case, params: Params) -> Row:
+    """Return the fields of a row that are known before it is measured."""
+    recipe, device = case.recipe, jax.devices()[0]
+    optimizer = recipe.optimizer
+    return {
+        "device": device.device_kind,
+        "size_px": case.size_px,
+        "batch": case.batch,
+        "dtype": recipe.dtype,
+        "loss": recipe.style_loss,
+        "optimizer": optimizer if isinstance(optimizer, str) else repr(optimizer),
+        "convolution": getattr(recipe, "convolution", None),
+        "backbone": backbone_of(params),
+        "label": case.label,
+    }
+
+
+def program_mib(program: Any) -> float:
+    """Return what a compiled program needs at once, by XLA's own account."""
+    memory = program.memory_analysis()
+    needed = memory.argument_size_in_bytes + memory.output_size_in_bytes
+    needed += memory.temp_size_in_bytes - memory.alias_size_in_bytes
+    return needed / MIB
+
+
+def _device_peak() -> int | None:
+    stats = jax.devices()[0].memory_stats()
+    return stats.get("peak_bytes_in_use") if stats else None
+
+
+def _memory(program: Any, before: int | None) -> Row:
+    """Peak memory, and who says so.
+
+    A device's own figure is the highest since the process began, so that it tells of a
+    case only if the case raised it.
+    """
+    after = _device_peak()
+    if after is not None and (before is None or after > before):
+        return {"peak_mib": after / MIB, "peak_source": "device"}
+    return {"peak_mib": program_mib(program), "peak_source": "program"}
+
+
+def timings(seconds: list[float], steps: int) -> Row:
+    """Summarise calls of `steps` steps each: median, deciles, every sample."""
+    samples = [1e3 * value / steps for value in seconds]
+    return {
+        "step_ms": float(np.median(samples)),
+        "step_ms_deciles": [float(v) for v in np.quantile(samples, [0.1, 0.9])],
+        "samples_ms": samples,
+    }
+
+
+def speeds(case: Case, params: Params, step_ms: float) -> Row:
+    """Derive pixels and operations a second, and the share of the device's peak."""
+    seconds, recipe = step_ms / 1e3, case.recipe
+    flops = step_flops(recipe, params, case.size_px)
+    tflop_per_s = None if flops is None else case.batch * flops / seconds / 1e12
+    peak = peak_tflops(
+        jax.devices()[0].device_kind,
+        recipe.dtype,
+        precision=jax.config.jax_default_matmul_precision,  # type: ignore[attr-defined]
+    )
+    return {
+        "mpx_steps_per_s": case.batch * case.size_px**2 / 1e6 / seconds,
+        "gflop_per_step": None if flops is None else flops / 1e9,
+        "flops_counted": (
+            "network, style loss" if recipe.style_loss in GRAM_LIKE else "network"
+        ),
+        "tflop_per_s": tflop_per_s,
+        "peak_tflop_per_s": peak,
+        "utilisation": tflop_per_s / peak if tflop_per_s and peak else None,
+    }
+
+
+def on_host(found: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Bring what `Prepared.step` returned to the host: {term: [N, steps]}."""
+    return {
+        name: np.concatenate([np.atleast_2d(np.asarray(f[name])) for f in found], -1)
+        for name in found[0]
+    }
+
+
+def measure(
+    case: Case,
+    params: Params,
+    *,
+    repeats: int = 7,
+    warmup: int = 2,
+    peer: Callable[[Case, Params, Prepared], Any] | None = None,
+    on_prepared: Callable[[Prepared], None] | None = None,
+) -> Row:
+    """Measure one case.
+
+    Args:
+      case: What to run.
+      params: Parameters of the network.
+      repeats: Timed calls.
+      warmup: Calls before them, at least 1; the first gives the row's `first_loss`.
+      peer: Makes a `jnst.bench.peers.Peer`, which is timed in turn with us.
+      on_prepared: Called after the timing, to look at the same program further.
+
+    Returns:
+      A row of plain numbers, strings and lists, see `KEY` for what names it.
+
+    Raises:
+      ValueError: For a case no run could do.
+      FloatingPointError: If a peer's losses are not ours.
+    """
+    if repeats < 1 or warmup < 1:
+        raise ValueError(f"repeats and warmup must be at least 1, got {repeats}")
+    gc.collect()  # whatever a case before left on the device
+    before = _device_peak()
+    prepared = prepare(case, params)
+    losses = on_host([one for _ in range(warmup) for one in prepared.step()])
+    memory = _memory(prepared.program, before)
+    beside = peer(case, params, prepared) if peer else None
+    if beside:
+        beside.check(losses)
+    calls = {"jnst": prepared.step, **(beside.calls if beside else {})}
+    seconds = time_in_turn(calls, repeats)
+    row = describe(case, params) | {"compile_s": prepared.compile_s}
+    row |= timings(seconds["jnst"], prepared.steps_per_call)
+    row |= speeds(case, params, row["step_ms"]) | memory
+    row |= {"first_loss": float(losses["loss"][0, 0])}
+    row |= {"steps_per_call": prepared.steps_per_call, "repeats": repeats}
+    if beside:
+        row |= beside.row(seconds, prepared.steps_per_call)
+    if on_prepared:
+        on_prepared(prepared)
+    return row

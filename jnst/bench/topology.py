@@ -1,0 +1,229 @@
+"""The user's own step compiled for a TPU that is not there.
+
+libtpu compiles ahead of time for a topology such as "v5e:2x2" on any machine, and its
+compiler says what the program would compute, move and keep. Nothing runs, no array is
+made: arguments are shapes. The program is that of one chip of the topology. To know
+the memory of another chip, add a row to `MEMORIES`.
+"""
+
+import importlib.util
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import topologies
+from jaxtyping import PyTree
+
+from jnst.base import Image, Params
+from jnst.bench.cases import Case
+from jnst.bench.flops import GRAM_LIKE, step_flops
+from jnst.bench.measure import MIB, Row, program_mib
+from jnst.layers import backbone_of
+from jnst.optimize import State, init, run_chunk
+from jnst.targets import Targets, make_targets, static_part, weight_arrays
+
+# libtpu asks Google's metadata server where it is, and locks the TPU for one process:
+# compiling needs neither, and a lock left by a process before would end this one. The
+# last two are any host's and any chip's; without them libtpu complains, whatever the
+# topology, on standard error.
+ENVIRONMENT = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+}
+
+
+class Memory(NamedTuple):
+    """Memory of one chip.
+
+    Attributes:
+      pattern: Regular expression that `device_kind` must match from end to end.
+      gb: High-bandwidth memory, 1e9 bytes.
+      source: Where the figure is from.
+    """
+
+    pattern: str
+    gb: float
+    source: str
+
+
+DOCS = "cloud.google.com/tpu/docs/"
+MEMORIES: tuple[Memory, ...] = (
+    Memory(r"TPU v4", 32.0, DOCS + "v4"),
+    Memory(r"TPU v5( lite|e)", 16.0, DOCS + "v5e"),
+    Memory(r"TPU v5p?", 95.0, DOCS + "v5p"),
+    Memory(r"TPU v6( lite|e)", 32.0, DOCS + "v6e"),
+)
+
+
+def memory_gb(device_kind: str) -> float | None:
+    """Return a chip's memory in 1e9 bytes by JAX's name for it, or None if unknown."""
+    for row in MEMORIES:
+        if re.fullmatch(row.pattern, device_kind.strip()):
+            return row.gb
+    return None
+
+
+def load_device(topology: str) -> Any:
+    """Return the first device of a topology, as a target to compile for.
+
+    Args:
+      topology: A name libtpu knows, such as "v5e:2x2".
+
+    Returns:
+      A `jax.Device` without hardware.
+
+    Raises:
+      ValueError: Without libtpu, or for a topology it does not know.
+    """
+    if importlib.util.find_spec("libtpu") is None:
+        raise ValueError(
+            f"compiling for topology {topology!r} needs libtpu; install the extra "
+            "'tpu': pip install 'jnst[tpu]'"
+        )
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        found = topologies.get_topology_desc(platform="tpu", topology_name=topology)
+    except Exception as error:  # of a type that JAX does not name
+        first = str(error).strip().partition("\n")[0]
+        raise ValueError(
+            f"libtpu has no topology {topology!r}; one that it has is v5e:2x2 ({first})"
+        ) from None
+    return found.devices[0]
+
+
+def abstract_arguments(case: Case, params: Params) -> tuple[State, PyTree, Targets]:
+    """Return the shapes and types of what `run_chunk` takes, as `jnst.run` makes it.
+
+    Args:
+      case: What to run.
+      params: Parameters of the network; their shapes alone count.
+
+    Returns:
+      State, parameters and targets, of `jax.ShapeDtypeStruct`.
+
+    Raises:
+      ValueError: If the image is too small for a layer of the recipe.
+    """
+    recipe, static = case.recipe, static_part(case.recipe)
+
+    def make(params: Params, image: Image) -> tuple[State, Params, Targets]:
+        blend = jnp.ones(1, jnp.float32)
+        found = make_targets(params, image, [image], blend, static)
+        targets = Targets(*found, blend, *weight_arrays(recipe))
+        return init(image, recipe, jax.random.key(0)), params, targets
+
+    shape = (1, case.size_px, case.size_px, 3)
+    return jax.eval_shape(make, params, jax.ShapeDtypeStruct(shape, jnp.float32))
+
+
+def compile_for(case: Case, params: Params, length: int, device: Any) -> Any:
+    """Compile `length` steps of a case for one device, its state donated.
+
+    Args:
+      case: What to run, one image a program.
+      params: Parameters of the network; their shapes alone count.
+      length: Steps in the program.
+      device: From `load_device`, or any device.
+
+    Returns:
+      A `jax.stages.Compiled`.
+
+    Raises:
+      ValueError: For a batch, or an image too small for a layer.
+    """
+    if case.batch != 1:
+        raise ValueError(f"a topology takes one image a program, got {case.batch}")
+    sharding = jax.sharding.SingleDeviceSharding(device)
+    arguments = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        abstract_arguments(case, params),
+    )
+    jitted = jax.jit(run_chunk, static_argnums=(3, 4), donate_argnums=0)
+    return jitted.lower(*arguments, static_part(case.recipe), length).compile()
+
+
+def accounts(program: Any, by_hand: float | None, hbm_gb: float | None) -> Row:
+    """Say what a compiled program would compute, move and keep.
+
+    Args:
+      program: A `jax.stages.Compiled`.
+      by_hand: Floating-point operations of one step, as `step_flops` counts.
+      hbm_gb: Memory of the device in 1e9 bytes; None for unknown.
+
+    Returns:
+      XLA's own account. It counts the body of a loop once, so that operations and
+      bytes are those of one step whatever the length of the chunk. `peak_mib` is
+      arguments, results and temporaries together, without what is donated.
+    """
+    cost, memory = program.cost_analysis(), program.memory_analysis()
+    peak_mib = program_mib(program)
+    return {
+        "flops": cost["flops"],
+        "flops_by_hand": by_hand,
+        "flops_ratio": cost["flops"] / by_hand if by_hand else None,
+        "bytes_accessed": cost["bytes accessed"],
+        "temp_mib": memory.temp_size_in_bytes / MIB,
+        "argument_mib": memory.argument_size_in_bytes / MIB,
+        "peak_mib": peak_mib,
+        "hbm_gb": hbm_gb,
+        "fits": None if hbm_gb is None else peak_mib * MIB <= hbm_gb * 1e9,
+    }
+
+
+def topology_rows(
+    topology: str,
+    cases: Sequence[Case],
+    params: Params,
+    *,
+    chunks: Sequence[int] = (1,),
+    on_case: Callable[[Case, int], None] | None = None,
+) -> Iterator[Row]:
+    """Compile cases for one chip of a topology, one after the other.
+
+    Args:
+      topology: As in `load_device`.
+      cases: What to compile.
+      params: Parameters of the network; their shapes alone count.
+      chunks: Steps in a program; more than 1 is a scanned chunk.
+      on_case: Called with a case and its steps before it is compiled.
+
+    Yields:
+      A row of plain numbers and strings for each case and number of steps.
+
+    Raises:
+      ValueError: Without libtpu, for an unknown topology or an impossible case.
+    """
+    device = load_device(topology)
+    kind = device.device_kind
+    for case in cases:
+        for length in chunks:
+            if on_case:
+                on_case(case, length)
+            start = time.perf_counter()
+            program = compile_for(case, params, length, device)
+            seconds = time.perf_counter() - start
+            by_hand = step_flops(case.recipe, params, case.size_px)
+            yield {
+                "topology": topology,
+                "device_kind": kind,
+                "label": case.label,
+                "size_px": case.size_px,
+                "dtype": case.recipe.dtype,
+                "loss": case.recipe.style_loss,
+                "backbone": backbone_of(params),
+                "chunk": length,
+                "flops_counted": (
+                    "network, style loss"
+                    if case.recipe.style_loss in GRAM_LIKE
+                    else "network"
+                ),
+                "compile_s": seconds,
+                **accounts(program, by_hand, memory_gb(kind)),
+            }

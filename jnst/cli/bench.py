@@ -1,0 +1,229 @@
+"""`jnst bench`: how fast the user's own step is on the user's own device."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from jnst.bench.cases import Case
+    from jnst.bench.measure import Row
+
+
+@click.command()
+@click.option("--sizes", help="Sides of the square image, such as 128,256,512.")
+@click.option("--dtypes", help="float32, bfloat16 or both with a comma between.")
+@click.option("--losses", help="Style losses, such as gram,wasserstein2.")
+@click.option("--batch", default="1", show_default=True, help="Images a program: 1,4.")
+@click.option("--optimizers", help="Optimisers, such as adam,lbfgs_torch.")
+@click.option("--recipe", help="Measure this recipe's step; see `jnst recipes`.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any recipe field."
+)
+@click.option("--weights", help="Name or path of a weights file, or random.")
+@click.option("--repeats", type=click.IntRange(1), default=7, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("-o", "--output", type=click.Path(), metavar="FILE.json")
+@click.option("--csv", "csv_file", type=click.Path(), metavar="FILE.csv")
+@click.option("--plot", type=click.Path(), metavar="FILE.png", help="Bars and scaling.")
+@click.option(
+    "--profile", type=click.Path(), metavar="DIR", help="Record a trace of each case."
+)
+@click.option(
+    "--against",
+    type=click.Path(),
+    metavar="FILE.json",
+    help="Compare with an earlier --output; exit 1 if slower.",
+)
+@click.option("--threshold", type=float, default=1.10, show_default=True)
+@click.option(
+    "--peer", type=click.Choice(["torch", "keras"]), help="Run it in turn with us."
+)
+@click.option(
+    "--topology",
+    metavar="NAME",
+    help="Compile for an absent TPU such as v5e:2x2, and time nothing.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+def bench(settings: Sequence[str], **options: Any) -> int:
+    """Measure one step: its time, its speed, its share of the device's peak.
+
+    Without options the step is Gram matrices of five layers, content at relu4_2 and
+    total variation with Adam, at sizes that suit the device. Times are medians of
+    --repeats calls after a warm-up, with deciles; TFLOP/s counts the model's
+    mathematics; peak MiB is the device's own figure, or what the program needs.
+    """
+    if options["peer"] == "torch":  # two frameworks share one GPU
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    check_outputs(options)
+    if options["topology"]:
+        from jnst.cli.bench_topology import check_untimed, compile_cases
+
+        check_untimed(options)
+        return compile_cases(choose_cases(settings, options), settings, options)
+    from jnst.bench.against import compare_rows, differences, is_slower
+    from jnst.bench.networks import load_network
+    from jnst.bench.prepared import check_case
+    from jnst.bench.report import make_document, read_document
+
+    before = read_document(options["against"]) if options["against"] else None
+    cases = choose_cases(settings, options)
+    params, known = load_network(options["weights"])
+    for case in cases:
+        check_case(case, params)
+    rows, traces = run(cases, params, options)
+    about = {**options, "settings": list(settings)}
+    document = make_document(rows, weights=known, options=about)
+    slower = False
+    if before:
+        for line in differences(document, before):
+            click.echo(f"jnst: warning: differs: {line}", err=True)
+        limit = options["threshold"]
+        document["against"] = compare_rows(rows, before["rows"], threshold=limit)
+        slower = is_slower(document["against"])
+    write(document, options)
+    show(document, traces, as_json=options["as_json"])
+    return 1 if slower or any("error" in row for row in rows) else 0
+
+
+def check_outputs(options: dict[str, Any]) -> None:
+    """Raise for what would stop the command only after its work."""
+    from jnst.files import check_output
+    from jnst.plots import PLOT_SUFFIXES, check_matplotlib
+
+    overwrite = options["overwrite"]
+    wanted: dict[str, tuple[str, ...]] = {"output": (".json",), "csv_file": (".csv",)}
+    for name, suffixes in {**wanted, "plot": PLOT_SUFFIXES}.items():
+        if options[name]:
+            check_output(options[name], overwrite=overwrite, suffixes=suffixes)
+    if options["plot"]:
+        check_matplotlib()
+    folder = options["profile"]
+    if folder and Path(folder).exists() and not Path(folder).is_dir():
+        raise ValueError(f"--profile needs a folder, {folder!r} is a file")
+    if not options["threshold"] >= 1:
+        raise ValueError(f"threshold must be at least 1, got {options['threshold']}")
+
+
+def _listed(text: str | None, kind: Callable[[str], Any], what: str) -> list[Any]:
+    """Read a list with commas; None gives an empty one."""
+    found = []
+    for part in (text or "").split(","):
+        try:
+            found += [kind(part.strip())] if part.strip() else []
+        except ValueError:
+            raise ValueError(f"{what} must be whole numbers, got {part!r}") from None
+    return list(dict.fromkeys(found))
+
+
+def choose_cases(settings: Sequence[str], options: dict[str, Any]) -> "list[Case]":
+    """Turn options into cases, and raise for any no run could do."""
+    import jax
+
+    from jnst.api import resolve
+    from jnst.base import check_one_of
+    from jnst.bench.cases import OBJECTIVE, make_cases
+    from jnst.bench.peers import check_peer
+    from jnst.bench.session import DEFAULTS
+    from jnst.recipes import RECIPES
+    from jnst.settings import parse_setting
+
+    name = options["recipe"]
+    if name:
+        check_one_of("recipe", name, RECIPES)
+    changes = dict(parse_setting(text) for text in settings)
+    recipe = resolve(RECIPES[name] if name else OBJECTIVE, changes)
+    backend = "tpu" if options["topology"] else jax.default_backend()
+    sizes, dtypes = DEFAULTS.get(backend, DEFAULTS["gpu"])
+    asked = name or "dtype" in changes
+    cases = make_cases(
+        recipe,
+        _listed(options["sizes"], int, "sizes") or list(sizes),
+        dtypes=_listed(options["dtypes"], str, "dtypes")
+        or ([recipe.dtype] if asked else list(dtypes)),
+        losses=_listed(options["losses"], str, "losses"),
+        batches=_listed(options["batch"], int, "batch") or [1],
+        optimizers=_listed(options["optimizers"], str, "optimizers"),
+        label=" ".join([name or "objective", *settings]),
+    )
+    if options["peer"]:
+        check_peer(options["peer"], cases)
+    return cases
+
+
+def run(
+    cases: "list[Case]", params: Any, options: dict[str, Any]
+) -> "tuple[list[Row], list[Path]]":
+    """Measure cases with a line each on standard error."""
+    from tqdm import tqdm
+
+    from jnst.bench.session import case_name, run_cases
+
+    traces: list[Path] = []
+    bar = tqdm(total=len(cases), unit="case", leave=False)
+
+    def show_case(case: "Case") -> None:
+        bar.set_description_str(case_name(case))
+
+    def show_row(row: "Row") -> None:
+        bar.update()
+        time = row.get("error") or f"{row['step_ms']:.4g} ms a step"
+        name = f"{row['size_px']} px {row['dtype']} {row['loss']} x{row['batch']}"
+        bar.write(f"{name}: {time}", file=sys.stderr)
+
+    rows = run_cases(
+        cases,
+        params,
+        repeats=options["repeats"],
+        peer=options["peer"],
+        profile_folder=Path(options["profile"]) if options["profile"] else None,
+        on_start=show_case,
+        on_row=show_row,
+        on_trace=traces.append,
+    )
+    bar.close()
+    return rows, traces
+
+
+def write(document: dict[str, Any], options: dict[str, Any]) -> None:
+    """Write the files asked for, and name them on standard error."""
+    from jnst.bench.plot import plot_bench
+    from jnst.bench.report import write_csv
+    from jnst.files import write_json
+
+    if options["output"]:
+        write_json(options["output"], document)
+    if options["csv_file"]:
+        write_csv(options["csv_file"], document["rows"])
+    if options["plot"]:
+        title = f"{document['device']}, JAX {document['versions']['jax']}"
+        plot_bench(options["plot"], document["rows"], title=title)
+    for name in ("output", "csv_file", "plot"):
+        if options[name]:
+            click.echo(f"wrote {options[name]}", err=True)
+
+
+def show(document: dict[str, Any], traces: "list[Path]", *, as_json: bool) -> None:
+    """Print the document, or its tables."""
+    from jnst.bench.against import comparison_table
+    from jnst.bench.report import heading, memory_table, table
+    from jnst.files import as_json as plain
+
+    for path in traces:
+        click.echo(f"trace: {path}", err=True)
+    if as_json:
+        click.echo(json.dumps(plain(document), indent=2, allow_nan=False))
+        return
+    click.echo(heading(document))
+    click.echo(table(document["rows"]))
+    memory = memory_table(document["rows"])
+    if memory:
+        click.echo(f"\nresident memory of each side alone, MiB\n{memory}")
+    if "against" in document:
+        click.echo(
+            f"\nagainst the earlier run\n{comparison_table(document['against'])}"
+        )

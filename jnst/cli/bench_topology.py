@@ -1,0 +1,134 @@
+"""`jnst bench --topology`: compile for an absent chip, and say what XLA says."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from jnst.bench.cases import Case
+    from jnst.bench.measure import Row
+
+SCHEMA = "jnst-bench-topology-1"
+CHUNKS = (1, 10)
+"""Steps a program: one, and a scanned chunk."""
+TIMED = ("peer", "profile", "against", "plot", "csv_file")
+"""Options that need a device to run on."""
+COLUMNS = {
+    # Heading: (field of a row, factor, format).
+    "px": ("size_px", 1.0, "d"),
+    "dtype": ("dtype", None, ""),
+    "loss": ("loss", None, ""),
+    "steps": ("chunk", 1.0, "d"),
+    "compile s": ("compile_s", 1.0, ".0f"),
+    "GFLOP": ("flops", 1e-9, ".1f"),
+    "/ by hand": ("flops_ratio", 1.0, ".3f"),
+    "GB accessed": ("bytes_accessed", 1e-9, ".2f"),
+    "temp MiB": ("temp_mib", 1.0, ".0f"),
+    "peak MiB": ("peak_mib", 1.0, ".0f"),
+    "fits": ("fits", None, ""),
+}
+
+
+def check_untimed(options: dict[str, Any]) -> None:
+    """Raise `ValueError` for an option that only a measurement could serve."""
+    for name in TIMED:
+        if options[name]:
+            flag = name.removesuffix("_file")
+            raise ValueError(
+                f"--topology compiles and runs nothing: leave out --{flag}"
+            )
+
+
+def compile_cases(
+    cases: "list[Case]", settings: Sequence[str], options: dict[str, Any]
+) -> int:
+    """Compile every case, with a line each on standard error.
+
+    Args:
+      cases: What to compile.
+      settings: Of `--set`, for the document.
+      options: Of the command. A file of `--output` is written anew after each case,
+        as each may take minutes.
+
+    Returns:
+      The exit code.
+
+    Raises:
+      ValueError: Without libtpu, for an unknown topology or an impossible case.
+    """
+    from tqdm import tqdm
+
+    from jnst.bench.networks import RANDOM, load_network
+    from jnst.bench.session import case_name
+    from jnst.bench.topology import load_device, topology_rows
+    from jnst.files import write_json
+
+    name = options["topology"]
+    load_device(name)  # raises before the work of loading weights
+    params, known = load_network(options["weights"] or RANDOM)
+    bar = tqdm(total=len(cases) * len(CHUNKS), unit="program", leave=False)
+
+    def show_case(case: "Case", length: int) -> None:
+        bar.set_description_str(f"{case_name(case)}, {length} steps")
+
+    rows: list[Row] = []
+    document = {}
+    for row in topology_rows(name, cases, params, chunks=CHUNKS, on_case=show_case):
+        bar.update()
+        rows.append(row)
+        document = make_document(rows, known, {**options, "settings": list(settings)})
+        if options["output"]:
+            write_json(options["output"], document)
+    bar.close()
+    show(document, as_json=options["as_json"])
+    return 0
+
+
+def make_document(
+    rows: "list[Row]", known: dict[str, Any], options: dict[str, Any]
+) -> dict[str, Any]:
+    """Gather rows and what they depend on; no device had a part in it."""
+    import importlib.metadata
+
+    from jnst.bench.report import make_document
+
+    document = make_document(rows, weights=known, options=options)
+    for field in ("device", "device_kind", "cores", "xla_flags"):
+        del document[field]
+    libtpu = {"libtpu": importlib.metadata.version("libtpu")}
+    return {
+        **document,
+        "schema": SCHEMA,
+        "topology": options["topology"],
+        "versions": document["versions"] | libtpu,
+    }
+
+
+def _cell(row: "Row", field: str, factor: float | None, style: str) -> str:
+    value = row[field]
+    if value is None:
+        return "unknown"
+    if factor is None:
+        return {True: "yes", False: "no"}.get(value, str(value))
+    return format(value if factor == 1 else value * factor, style)
+
+
+def show(document: dict[str, Any], *, as_json: bool) -> None:
+    """Print the document, or its table."""
+    from tabulate import tabulate
+
+    from jnst.files import as_json as plain
+
+    if as_json:
+        click.echo(json.dumps(plain(document), indent=2, allow_nan=False))
+        return
+    rows = document["rows"]
+    cells = [{k: _cell(row, *what) for k, what in COLUMNS.items()} for row in rows]
+    versions = document["versions"]
+    click.echo(
+        f"one {rows[0]['device_kind']} of {document['topology']}, "
+        f"JAX {versions['jax']}, libtpu {versions['libtpu']}; by XLA's account, a step"
+    )
+    click.echo(tabulate(cells, headers="keys", disable_numparse=True))

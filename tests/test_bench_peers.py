@@ -1,0 +1,100 @@
+"""Peers: they compute what we compute, or the benchmark stops."""
+
+import dataclasses
+import sys
+
+import numpy as np
+import pytest
+
+from jnst.bench import peers
+from jnst.bench.cases import OBJECTIVE, Case
+from jnst.bench.measure import measure
+from jnst.bench.memory import read_recipe
+from jnst.bench.peers import PEERS, check_agreement, check_peer
+from jnst.recipes import RECIPES
+from jnst.settings import record
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+SHORT = dataclasses.replace(OBJECTIVE, steps=2)
+
+
+def test_three_passes_compute_the_same_step_by_step(vgg19):
+    row = measure(Case(SHORT, 32), vgg19, repeats=2, peer=PEERS["keras"])
+    assert row["peer"] == "three passes (Keras example's pattern)"
+    assert row["ratio"] > 0 and row["peer_step_ms"] > 0  # it came past `check`
+
+
+def test_three_passes_run_the_recipe_after_source_001(vgg19):
+    recipe = dataclasses.replace(RECIPES["keras"], steps=2)
+    row = measure(Case(recipe, 32), vgg19, repeats=1, peer=PEERS["keras"])
+    assert len(row["peer_samples_ms"]) == 1
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_pytorch_computes_the_same_in_both_layouts(batch, vgg19, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(peers, "torch_and_jnst_memory", lambda *_: {})
+    row = measure(Case(SHORT, 32, batch), vgg19, repeats=2, peer=PEERS["torch"])
+    assert row["peer_layout"] in ("contiguous", "channels_last")
+    layouts = row["peer_layouts_ms"]
+    assert set(layouts) == {"torch contiguous", "torch channels_last"}
+    assert row["peer_step_ms"] == pytest.approx(min(layouts.values()))
+
+
+def test_pytorch_follows_layers_and_weights(vgg19, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(peers, "torch_and_jnst_memory", lambda *_: {})
+    changes = {
+        "style_layers": ("relu1_2", "conv2_1"),
+        "style_layer_weights": (0.2, 3.0),
+        "content_layers": ("relu2_2", "pool2"),
+        "tv_weight": 0.0,
+        "epsilon": 1e-3,
+    }
+    recipe = dataclasses.replace(SHORT, **changes)
+    assert measure(Case(recipe, 32), vgg19, repeats=1, peer=PEERS["torch"])["ratio"]
+
+
+def test_memory_is_measured_in_processes_of_their_own(vgg19):
+    pytest.importorskip("torch")
+    row = measure(Case(SHORT, 32), vgg19, repeats=1, peer=PEERS["torch"])
+    for side in ("jnst", "peer"):
+        stages = [row[f"{side}_{s}_rss_mib"] for s in ("import", "loaded", "peak")]
+        assert 20 < stages[0] <= stages[1] <= stages[2]
+        assert f"{side}_memory_error" not in row
+
+
+def test_a_peer_that_computes_something_else_is_refused():
+    ours = {"loss": np.array([[2.0, 1.0]])}
+    check_agreement("torch", ours, {"loss": np.array([[2.0001, 1.0001]])}, "float32")
+    for wrong in ([[2.001, 1.0]], [[2.0, 1.001]]):
+        with pytest.raises(FloatingPointError, match="does not compute the same: loss"):
+            check_agreement("torch", ours, {"loss": np.array(wrong)}, "float32")
+
+
+def test_what_a_peer_has_not_is_refused_before_it_runs():
+    pytest.importorskip("torch")
+    for change, field in (
+        ({"pooling": "average"}, "pooling=max"),
+        ({"style_loss": "mean_std"}, "style_loss=gram"),
+        ({"optimizer": "sgd"}, "optimizer=adam"),
+    ):
+        recipe = dataclasses.replace(OBJECTIVE, **change)
+        with pytest.raises(ValueError, match=f"it has {field}, not"):
+            check_peer("torch", [Case(recipe, 32)])
+    check_peer("torch", [Case(dataclasses.replace(OBJECTIVE, dtype="bfloat16"), 32)])
+    with pytest.raises(ValueError, match="one image at a time"):
+        check_peer("keras", [Case(OBJECTIVE, 32, 2)])
+    with pytest.raises(ValueError, match="style_pyramid"):
+        check_peer("keras", [Case(dataclasses.replace(OBJECTIVE, style_pyramid=2), 32)])
+
+
+def test_a_missing_pytorch_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ValueError, match=r"pip install 'jnst\[torch\]'"):
+        check_peer("torch", [Case(OBJECTIVE, 32)])
+
+
+@pytest.mark.parametrize("name", ["jnst", "keras", "neural-style", "crowsonkb"])
+def test_a_recipe_reaches_another_process_whole(name):
+    assert read_recipe(record(RECIPES[name])) == RECIPES[name]
