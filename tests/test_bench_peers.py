@@ -55,6 +55,7 @@ def test_pytorch_follows_layers_and_weights(vgg19, monkeypatch):
     assert measure(Case(recipe, 32), vgg19, repeats=1, peer=PEERS["torch"])["ratio"]
 
 
+@pytest.mark.slow
 def test_memory_is_measured_in_processes_of_their_own(vgg19):
     pytest.importorskip("torch")
     row = measure(Case(SHORT, 32), vgg19, repeats=1, peer=PEERS["torch"])

@@ -19,6 +19,7 @@ from jnst.bench.flops import GRAM_LIKE, step_flops
 from jnst.bench.peaks import peak_tflops
 from jnst.bench.prepared import Prepared, prepare
 from jnst.layers import backbone_of
+from jnst.record import device
 
 MIB = 2**20
 Row = dict[str, Any]
@@ -40,6 +41,8 @@ def time_in_turn(
 ) -> dict[str, list[float]]:
     """Time functions in turn, each of which waits for what it started.
 
+    Every second round goes backwards, so that none always follows the same other.
+
     Args:
       calls: Functions by name.
       repeats: Times each is called.
@@ -48,20 +51,19 @@ def time_in_turn(
       Seconds of each call, by name.
     """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(repeats):
-        for name, call in calls.items():
+    for round_ in range(repeats):
+        for name in list(calls)[:: -1 if round_ % 2 else 1]:
             start = time.perf_counter()
-            call()
+            calls[name]()
             seconds[name].append(time.perf_counter() - start)
     return seconds
 
 
 def describe(case: Case, params: Params) -> Row:
     """Return the fields of a row that are known before it is measured."""
-    recipe, device = case.recipe, jax.devices()[0]
-    optimizer = recipe.optimizer
+    recipe, optimizer = case.recipe, case.recipe.optimizer
     return {
-        "device": device.device_kind,
+        "device": device(),
         "size_px": case.size_px,
         "batch": case.batch,
         "dtype": recipe.dtype,

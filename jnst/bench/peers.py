@@ -175,7 +175,7 @@ def import_torch() -> tuple[Any, Any]:
       ValueError: If it is not installed.
     """
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ValueError(
             "--peer torch needs PyTorch: install the extra 'torch', as in "

@@ -20,7 +20,13 @@ from jnst.optimize import State, init, run_chunk
 from jnst.program import chunk_lengths, compiled
 from jnst.recipe import Recipe
 from jnst.schedule import stages
-from jnst.targets import Targets, make_targets, static_part, weight_arrays
+from jnst.targets import (
+    Targets,
+    make_targets,
+    network_params,
+    static_part,
+    weight_arrays,
+)
 
 Losses = dict[str, Array]
 BY_IMAGE = Targets(0, None, 0, None, None, None)  # type: ignore[arg-type]
@@ -154,6 +160,7 @@ def prepare(case: Case, params: Params) -> Prepared:
     Raises:
       ValueError: If the image is too small for a layer of the recipe.
     """
+    params = network_params(params, case.recipe)
     static, shape = static_part(case.recipe), (case.size_px, case.size_px)
     steps = stages(shape, case.size_px, case.recipe)[-1].steps
     look, length = chunk_lengths(steps, shape, 0)

@@ -6,6 +6,8 @@ with TF32, cuDNN's autotuning and, for bfloat16, autocast. Nothing of jnst is im
 
     python torch_peer.py ARRAYS.npz SPEC.json OUT.json
 """
+# pyright: reportMissingImports=false
+# PyTorch is an extra that the type checker's environment need not have.
 
 import json
 import os
