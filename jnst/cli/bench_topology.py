@@ -95,7 +95,7 @@ def make_document(
     from jnst.bench.report import make_document
 
     document = make_document(rows, weights=known, options=options)
-    for field in ("device", "device_kind", "cores", "xla_flags"):
+    for field in ("device", "device_kind", "cpu", "cores", "xla_flags"):
         del document[field]
     libtpu = {"libtpu": importlib.metadata.version("libtpu")}
     return {
