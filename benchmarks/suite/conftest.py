@@ -33,6 +33,7 @@ def pytest_addoption(parser):
     group = parser.getgroup("jnst")
     group.addoption("--results", metavar="FILE.json", help="where results are written")
     group.addoption("--overwrite", action="store_true", help="replace --results")
+    group.addoption("--note", metavar="TEXT", help="shown beside the results")
     group.addoption("--tiny", action="store_true", help="a tiny network at 32 px")
     group.addoption(
         "--weights",
@@ -111,7 +112,8 @@ def record(pytestconfig, plan, vgg19):
     options = {"plan": plan._asdict(), "repeats": plan.repeats}
     document = make_document([], weights=vgg19[1], options=options)
     harness = f"pytest-benchmark {importlib.metadata.version('pytest-benchmark')}"
-    document |= {"harness": harness, "starts": [], "limits": []}
+    document |= {"harness": harness, "note": pytestconfig.option.note}
+    document |= {"starts": [], "limits": []}
 
     def take(kind, row):
         document[kind].append(row)

@@ -55,7 +55,7 @@ PLANS = {
     ),
     "tiny": Plan(
         base_px=32,
-        sizes=(32, 48),
+        sizes=(32,),
         dtypes=("bfloat16",),
         losses=LOSSES[:1],
         optimizers=OPTIMIZERS[1:],

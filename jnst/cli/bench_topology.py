@@ -106,7 +106,8 @@ def make_document(
     }
 
 
-def _cell(row: "Row", field: str, factor: float | None, style: str) -> str:
+def cell(row: "Row", field: str, factor: float | None, style: str) -> str:
+    """Return the text of one of `COLUMNS` for a row."""
     value = row[field]
     if value is None:
         return "unknown"
@@ -125,7 +126,7 @@ def show(document: dict[str, Any], *, as_json: bool) -> None:
         click.echo(json.dumps(plain(document), indent=2, allow_nan=False))
         return
     rows = document["rows"]
-    cells = [{k: _cell(row, *what) for k, what in COLUMNS.items()} for row in rows]
+    cells = [{k: cell(row, *what) for k, what in COLUMNS.items()} for row in rows]
     versions = document["versions"]
     click.echo(
         f"one {rows[0]['device_kind']} of {document['topology']}, "
