@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jnst.bench.report import SCHEMA
+from jnst.cli.bench_topology import SCHEMA as TOPOLOGY_SCHEMA
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -45,7 +46,7 @@ def results(tmp_path):
     peer = {"peer": "torch", "ratio": 0.5, "peer_step_ms": 400.0, "axis": "peer"}
     peer |= {"peer_peak_rss_mib": 500.0, "jnst_peak_rss_mib": 450.0}
     later = [row(128, 100.0), row(256, 300.0), row(256, 200.0, **peer)]
-    out = {**row(512, 0), "step_ms": None, "error": "out of memory"}
+    out = {**row(512, 1.0), "step_ms": None, "error": "out of memory"}
     write(folder, "a", [row(128, 150.0)])
     write(
         *(folder, "b", [*later, out]),
@@ -55,6 +56,13 @@ def results(tmp_path):
         starts=[start | {"phases": {"import_s": 0.7}}],
     )
     write(folder, "c", [row(128, 2.0, peak_tflop_per_s=0.25)], device="gpu (Big)")
+    chip = {"topology": "v9:1x1", "device_kind": "TPU v9", "size_px": 512, "chunk": 10}
+    chip |= {"dtype": "bfloat16", "loss": "gram", "compile_s": 60.0, "flops": 4e11}
+    chip |= {"flops_ratio": 1.05, "bytes_accessed": 7e9, "temp_mib": 300.0}
+    chip |= {"peak_mib": 400.0, "fits": True}
+    versions = {"jax": "0.10.2", "libtpu": "0.1"}
+    about = {"schema": TOPOLOGY_SCHEMA, "versions": versions, "topology": "v9:1x1"}
+    write(folder, "tpu", [chip], **about)
     (folder / "other.json").write_text('{"rows": [{"size_px": 1}]}')
     return folder
 
@@ -91,6 +99,8 @@ def test_every_section_says_what_the_files_hold(results):
     assert ["first step", "warm", "64 x 48", "3.50", "0.70"] in cells(
         section(page, "Cold start")
     )
+    topology = cells(section(page, "TPU, compiled ahead of time"))
+    assert topology[2] == "512 bfloat16 gram 10 60 400.0 1.050 7.00 300 400 yes".split()
     assert "512 px" not in page.split("## Published")[0]  # it did not fit
 
 

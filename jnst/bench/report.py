@@ -71,10 +71,15 @@ def commit() -> str | None:
     return done.stdout.strip()
 
 
-def cpu() -> str:
-    """Name the host's CPU and its widest vectors, as far as Linux tells of them."""
-    known, found = Path("/proc/cpuinfo"), {}
-    for line in known.read_text().splitlines() if known.exists() else ():
+def cpu(*, known: str | Path = "/proc/cpuinfo") -> str:
+    """Name the host's CPU and its widest vectors.
+
+    Args:
+      known: Where Linux tells of it; elsewhere the platform's own name will do.
+    """
+    found: dict[str, str] = {}
+    lines = Path(known).read_text().splitlines() if Path(known).exists() else []
+    for line in lines:
         name, _, value = line.partition(":")
         found.setdefault(name.strip(), value.strip())
     model = found.get("model name") or platform.processor() or platform.machine()
