@@ -25,7 +25,7 @@ class Plan(NamedTuple):
     most_channels: int = 512
     repeats: int = 7
     warmup: int = 2
-    starts: int = 5  # fresh processes
+    starts: int = 3  # fresh processes
 
 
 LOSSES = ("mean_std", "wasserstein2", "nnfm")  # cheaper than Gram, dearer, a matching
@@ -37,7 +37,7 @@ PLANS = {
         dtypes=("bfloat16",),
         losses=LOSSES,
         optimizers=OPTIMIZERS,
-        batches=(4,),
+        batches=(2,),
         peer_sizes=(128, 256),
         start_px=256,
         matmul=3072,
