@@ -16,7 +16,7 @@ from jnst.bench import three_passes
 from jnst.bench.cases import OBJECTIVE, Case, make_pictures
 from jnst.bench.measure import Row, on_host, timings
 from jnst.bench.memory import torch_and_jnst_memory
-from jnst.bench.prepared import Prepared
+from jnst.bench.prepared import Prepared, run_params
 from jnst.layers import backbone_of, canonical_layer, layer_names
 from jnst.optimize import make_optimizer
 from jnst.recipe import Recipe
@@ -201,6 +201,7 @@ def make_three_passes(case: Case, params: Params, prepared: Prepared) -> Peer:
     """
     check_pattern(case)
     recipe, pictures = case.recipe, make_pictures(case)
+    params = run_params(params, recipe)
     first = jnp.asarray(pictures.first[0]) * recipe.pixel_scale
     given = jnp.asarray(pictures.contents[0]), jnp.asarray(pictures.style)
     weights = jnp.ones(1, jnp.float32), *weight_arrays(recipe)

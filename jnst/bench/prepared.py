@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from jnst import targets as targets_module
 from jnst.base import Params
 from jnst.bench.cases import Case, make_pictures
 from jnst.optimize import State, init, run_chunk
@@ -25,6 +26,16 @@ from jnst.targets import Targets, make_targets, static_part, weight_arrays
 Losses = dict[str, Array]
 BY_IMAGE = Targets(0, None, 0, None, None, None)  # type: ignore[arg-type]
 """Which targets differ between the images of a batch: those of the content."""
+
+
+def run_params(params: Params, recipe: Recipe) -> Params:
+    """Return parameters as `jnst.run` hands them to its programs.
+
+    `jnst.targets.network_params` prepares them for the recipe's convolutions, where
+    this jnst has a choice of those.
+    """
+    prepared = getattr(targets_module, "network_params", None)
+    return prepared(params, recipe) if prepared else params
 
 
 class Prepared(NamedTuple):
@@ -154,6 +165,7 @@ def prepare(case: Case, params: Params) -> Prepared:
     Raises:
       ValueError: If the image is too small for a layer of the recipe.
     """
+    params = run_params(params, case.recipe)
     static, shape = static_part(case.recipe), (case.size_px, case.size_px)
     steps = stages(shape, case.size_px, case.recipe)[-1].steps
     look, length = chunk_lengths(steps, shape, 0)
