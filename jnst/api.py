@@ -18,6 +18,7 @@ from jnst.layers import (
     canonical_layer,
     check_image_size,
 )
+from jnst.program import keep_programs
 from jnst.recipe import Recipe
 from jnst.recipes import RECIPES
 from jnst.result import Inputs, Plan, Progress, Result
@@ -206,6 +207,7 @@ def stylize(
       FileNotFoundError: For a missing image, or no weights anywhere.
       NonFiniteLossError: If a loss becomes NaN or infinite.
     """
+    keep_programs()
     changes |= {"seed": seed} | ({"steps": steps} if steps is not None else {})
     changes |= {"size_px": size_px} if size_px is not None else {}
     chosen = resolve(recipe, changes)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from jnst.base import Params, check_one_of
@@ -39,8 +40,7 @@ STRIP_TILES, MOST_STRIPS = 2048, 8
 FEW_TILES = 64
 """Up to so many, the kernel is the larger factor of the product."""
 
-_matmul = functools.partial(jnp.matmul, precision="highest")  # no TF32, nor bfloat16
-_einsum = functools.partial(jnp.einsum, precision="highest")
+_dot = functools.partial(lax.dot, precision="highest")  # no TF32, nor bfloat16
 
 Maps = Float[Array, "n h w _"]
 Kernel = Float[Array, "3 3 i o"]
@@ -81,25 +81,31 @@ def matrices() -> tuple[np.ndarray, ...]:
 
 def transformed_kernel(kernel: Kernel) -> Float[Array, "36 o i"]:
     """Transform a kernel for `winograd`."""
-    matrix = matrices()[0]
-    both = _einsum("xa,yb,abio->xyoi", matrix, matrix, kernel)
-    return both.reshape(36, *both.shape[2:])
+    matrix = np.kron(matrices()[0], matrices()[0])
+    taps = kernel.swapaxes(2, 3).reshape(9, -1)
+    return _dot(matrix, taps).reshape(36, *kernel.shape[:1:-1])
+
+
+def _products(left: Array, right: Array, *contracted: int) -> Array:
+    """Multiply 36 pairs of matrices over one dimension of each."""
+    over = (contracted[:1], contracted[1:]), ((0,), (0,))
+    return lax.dot_general(left, right, over, precision="highest")
 
 
 def _tiles(maps: Array, axis: int, count: int) -> Array:
-    """Stack the six phases of overlapping tiles: [6, ...], `axis` then counts tiles."""
+    """List the six phases of overlapping tiles: [6, ...], `axis` then counts tiles."""
     last = 4 * count - 3
-    phases = [jax.lax.slice_in_dim(maps, a, a + last, 4, axis) for a in range(6)]
-    return jnp.stack(phases)
+    phases = [lax.slice_in_dim(maps, a, a + last, 4, axis) for a in range(6)]
+    return lax.concatenate([phase.reshape(1, -1) for phase in phases], 0)
 
 
 def _to_tiles(strip: Array, transform: np.ndarray) -> Array:
     """Transform a strip [N, 4 R + 2, 4 C + 2, I] to its tiles [36, N R C, I]."""
     n, height, width, channels = strip.shape
     # Matrix products with as few as six rows beat sums of slices, and compile faster.
-    found = _matmul(transform, _tiles(strip, 2, width // 4).reshape(6, -1))
+    found = _dot(transform, _tiles(strip, 2, width // 4))
     found = found.reshape(6, n, height, width // 4, channels)
-    found = _matmul(transform, _tiles(found, 2, height // 4).reshape(6, -1))
+    found = _dot(transform, _tiles(found, 2, height // 4))
     return found.reshape(36, -1, channels)
 
 
@@ -110,10 +116,10 @@ def _convolved_strip(strip: Array, kernel: Array, backward: bool) -> Array:
     found = _to_tiles(strip, transform)
     channels_first = found.shape[1] <= FEW_TILES and not backward
     if channels_first:  # XLA packs the second factor: let that be the small one
-        found = _einsum("xoi,xti->xot", kernel, found)
+        found = _products(kernel, found, 2, 2)  # [36, O, T]
     else:
-        found = _einsum("xto,xoi->xti" if backward else "xti,xoi->xto", found, kernel)
-    found = _matmul(np.kron(output, output), found.reshape(36, -1))
+        found = _products(found, kernel, 2, 1 if backward else 2)  # [36, T, O]
+    found = _dot(np.kron(output, output), found.reshape(36, -1))
     if channels_first:
         found = found.reshape(4, 4, -1, n, rows, columns).transpose(3, 4, 0, 5, 1, 2)
     else:
@@ -121,17 +127,22 @@ def _convolved_strip(strip: Array, kernel: Array, backward: bool) -> Array:
     return found.reshape(n, 4 * rows, 4 * columns, -1)
 
 
+@functools.partial(jax.jit, static_argnames="backward")
 def _convolved(maps: Maps, kernel: Array, backward: bool) -> Maps:
-    """Pad maps to whole tiles and convolve them strip by strip."""
+    """Pad maps to whole tiles and convolve them strip by strip.
+
+    Jitted, so that layers of one shape are traced once.
+    """
     _, height, width, _ = maps.shape
     rows, columns = -(-height // 4), -(-width // 4)
-    border = ((1, 4 * rows + 1 - height), (1, 4 * columns + 1 - width))
-    padded = jnp.pad(maps, ((0, 0), *border, (0, 0)))
+    border = (1, 4 * rows + 1 - height, 0), (1, 4 * columns + 1 - width, 0)
+    none = (0, 0, 0)
+    padded = lax.pad(maps, np.zeros((), maps.dtype), (none, *border, none))
     tall = max(STRIP_TILES // columns, -(-rows // MOST_STRIPS))
     starts = range(0, rows, tall)
     strips = [padded[:, 4 * r : 4 * min(r + tall, rows) + 2] for r in starts]
     found = [_convolved_strip(strip, kernel, backward) for strip in strips]
-    joined = found[0] if len(found) == 1 else jnp.concatenate(found, axis=1)
+    joined = found[0] if len(found) == 1 else lax.concatenate(found, 1)
     return joined[:, :height, :width]
 
 
@@ -222,7 +233,7 @@ def convolve(maps: Maps, layer: dict[str, Array], *, padding: str) -> Maps:
         return winograd(maps, layer[WINOGRAD]) + bias
     if not zeros:
         maps = jnp.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)), padding)
-    found = jax.lax.conv_general_dilated(
+    found = lax.conv_general_dilated(
         maps,
         kernel,
         window_strides=(1, 1),

@@ -128,3 +128,14 @@ def sha256_of(path: StrPath) -> str:
     """Return the SHA-256 of a file's bytes, in 64 lower-case hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return jnst's folder for what can be made again, by XDG's rules.
+
+    Converted weights and compiled programs are in it; it may not exist yet.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification: a relative path here is invalid and to be ignored.
+    root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
+    return root / "jnst"

@@ -4,14 +4,20 @@
 """
 
 import functools
+import hashlib
+import platform
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
 from jaxtyping import PyTree
 
+from jnst.files import cache_folder
 from jnst.losses import CONTENT_LOSSES, IMAGE_LOSSES, STYLE_LOSSES
 from jnst.optimize import run_chunk
 from jnst.recipe import Recipe
@@ -20,6 +26,43 @@ PIXEL_STEPS = {"cpu": 1e5}
 """Pixels times steps between two looks: about half a second on two cores."""
 ACCELERATOR_PIXEL_STEPS = 3e7
 MAX_CHUNK = 100
+
+
+def _processor() -> str:
+    """Name what programs for this CPU may use, since homes are shared by machines."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text().splitlines() if known.exists() else []
+    flags = [line for line in lines if line.startswith(("flags", "Features"))][:1]
+    words = "".join([platform.machine(), platform.processor(), *flags])
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+
+@functools.cache
+def keep_programs() -> Path | None:
+    """Keep compiled programs on disk, so that a later process need not compile.
+
+    Does nothing where the user has set JAX's own `jax_compilation_cache_dir`, or turned
+    `jax_enable_compilation_cache` off, or where the folder cannot be written. JAX reads
+    programs from the folder, and trusts them: it is this user's alone.
+
+    Returns:
+      The folder now in use, `programs/` in `jnst.files.cache_folder()`; or None.
+    """
+    config = jax.config
+    if config.jax_compilation_cache_dir or not config.jax_enable_compilation_cache:
+        return None
+    if sys.platform == "darwin":  # large programs read back crash jaxlib below 0.10
+        return None
+    folder = cache_folder() / "programs" / _processor()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.parent.chmod(0o700)
+    except OSError:
+        return None
+    config.update("jax_compilation_cache_dir", str(folder))
+    config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    compilation_cache.reset_cache()  # else JAX keeps to what it found at its first
+    return folder
 
 
 def _abstract(tree: PyTree) -> PyTree:
@@ -66,6 +109,7 @@ def compiled(
     Returns:
       The program, to be called with `arguments` alone; and the seconds it took.
     """
+    keep_programs()
     leaves, tree = jax.tree.flatten(_abstract(arguments))
     start = time.perf_counter()
     static = (recipe, *more)

@@ -46,17 +46,14 @@ def _images(
 
 
 def _targets(
-    params: Params, inputs: Inputs, stage: Stage, last: Stage, recipe: Recipe
-) -> tuple[Targets, Image, float]:
-    """Return targets, the content image at this size and the seconds of compiling."""
-    content, styles = _images(inputs, stage, last, recipe)
+    params: Params, inputs: Inputs, images: tuple[Image, list[Image]], recipe: Recipe
+) -> tuple[Targets, float]:
+    """Start to compute targets; return them, and the seconds of compiling."""
     blend = jnp.asarray(inputs.blend, jnp.float32)
-    arguments = params, content, styles, blend
-    program, seconds = compiled(make_targets, arguments, static_part(recipe))
-    features, statistics, constants = program(*arguments)
     layers, terms = weight_arrays(recipe)
-    targets = Targets(features, statistics, constants, blend, layers, terms)
-    return jax.block_until_ready(targets), content, seconds
+    arguments = params, *images, blend
+    program, seconds = compiled(make_targets, arguments, static_part(recipe))
+    return Targets(*program(*arguments), blend, layers, terms), seconds
 
 
 def _first_image(
@@ -171,14 +168,16 @@ def run(
     seconds = compile_seconds = 0.0
     state = None
     for stage in plan:
-        targets, content, spent = _targets(params, inputs, stage, plan[-1], recipe)
-        compile_seconds += spent
-        first = functools.partial(_first_image, params, inputs, content, recipe)
+        images = _images(inputs, stage, plan[-1], recipe)
+        first = functools.partial(_first_image, params, inputs, images[0], recipe)
         state = _enter(state, first, stage, recipe)
+        targets, spent = _targets(params, inputs, images, recipe)
+        compile_seconds += spent
         look, length = chunk_lengths(stage.steps, stage.shape, every)
         arguments = state, params, targets
         program, spent = compiled(run_chunk, arguments, static, length)
         compile_seconds += spent
+        jax.block_until_ready(arguments)  # targets were computed meanwhile
         for _ in range(stage.steps // look):
             start = time.perf_counter()
             count = look // length

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jnst.base import FeatureMap, Image, Params, check_one_of
@@ -176,8 +177,8 @@ def preprocess(params: Params, image: Image) -> Image:
 
 def mean_pixel(params: Params) -> Float[Array, "3"]:
     """Return the RGB colour in [0, 1] that the network sees as zero."""
-    kernel, bias = params["preprocess"]["kernel"], params["preprocess"]["bias"]
-    return jnp.linalg.solve(kernel.T, -bias)
+    kernel, bias = (np.asarray(params["preprocess"][k]) for k in ("kernel", "bias"))
+    return jnp.asarray(np.linalg.solve(kernel.T, -bias))
 
 
 def extract(

@@ -6,6 +6,8 @@ from tiny import tiny_params
 
 # A mistaken broadcast of [C] against [1, H, W, C] is an error, not a silent result.
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Tests leave nothing in the home folder; those of the cache turn it on themselves.
+jax.config.update("jax_enable_compilation_cache", False)
 
 
 @pytest.fixture(params=[lambda fn: fn, jax.jit], ids=["eager", "jit"])

@@ -10,16 +10,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jnst.targets
 from jnst import optimize
 from jnst.bench import measure as measuring
 from jnst.bench.cases import OBJECTIVE, Case, make_cases, make_pictures, with_loss
 from jnst.bench.measure import measure, on_host, time_in_turn
+from jnst.bench.peers import PEERS
 from jnst.bench.prepared import check_case, prepare
 from jnst.bench.session import DEFAULTS, case_name, profile, run_cases
 from jnst.targets import Targets, make_targets, weight_arrays
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 SHORT = dataclasses.replace(OBJECTIVE, steps=2)
+
+
+def make_peer(case, params):
+    return PEERS["keras"](case, params, prepare(case, params))
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +113,21 @@ def _targets(params, pictures):
         params, content, [style], blend
     )
     return Targets(*found, blend, *weight_arrays(SHORT))
+
+
+@pytest.mark.parametrize(("make", "times"), [(prepare, 1), (make_peer, 2)])
+def test_parameters_are_prepared_as_a_run_prepares_them(
+    make, times, vgg19, monkeypatch
+):
+    seen = []
+
+    def network_params(params, recipe):
+        seen.append(recipe)
+        return params
+
+    monkeypatch.setattr(jnst.targets, "network_params", network_params, raising=False)
+    make(Case(SHORT, 32), vgg19)
+    assert seen == [SHORT] * times  # a peer with our network prepares its own
 
 
 def test_each_image_of_a_batch_runs_as_if_alone(vgg19):

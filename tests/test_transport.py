@@ -56,25 +56,59 @@ def test_both_forms_match_their_twin(form, maybe_jit):
     np.testing.assert_allclose(fn(ours, theirs), expected, rtol=1e-5)
 
 
-def test_newton_schulz_finds_root_and_inverse_root():
-    covariance = references.covariance(np.asarray(feature_map(seed=3)[0], np.float64))
-    with jax.enable_x64(True):
-        root, inverse = transport.newton_schulz_roots(jnp.asarray(covariance))
-    np.testing.assert_allclose(
-        root, references.symmetric_root(covariance), rtol=1e-10, atol=1e-12
-    )
-    product = np.asarray(root) @ np.asarray(inverse)
-    np.testing.assert_allclose(product, np.eye(3), rtol=0, atol=1e-10)
+# Eight scaled iterations end nearer than float32 sees, twelve plain ones at float64's.
+CONVERGED = {"mean": 1e-10, "factored": 1e-6}
 
 
-def test_the_gradient_of_the_trace_of_the_root_is_half_the_inverse_root():
+@pytest.mark.parametrize("form", CONVERGED)
+def test_newton_schulz_finds_root_and_inverse_root(form):
     covariance = references.covariance(np.asarray(feature_map(seed=3)[0], np.float64))
     with jax.enable_x64(True):
         matrix = jnp.asarray(covariance)
-        check_grads(jax.jit(transport.trace_of_root), (matrix,), order=1, modes=["rev"])
-        gradient = jax.grad(transport.trace_of_root)(matrix)
+        root, inverse = transport.newton_schulz_roots(matrix, form=form)
+    np.testing.assert_allclose(
+        root, references.symmetric_root(covariance), rtol=0, atol=CONVERGED[form]
+    )
+    product = np.asarray(root) @ np.asarray(inverse)
+    np.testing.assert_allclose(product, np.eye(3), rtol=0, atol=10 * CONVERGED[form])
+
+
+def test_eight_scaled_iterations_resolve_what_twelve_plain_ones_do_not():
+    """Eigenvalues from 1e-4 to 1, against the roots known by construction, float64."""
+    rng = np.random.default_rng(0)
+    vectors, _ = np.linalg.qr(rng.normal(size=(60, 60)))
+    values = np.geomspace(1e-4, 1, 60)
+    errors = {}
+    with jax.enable_x64(True):
+        matrix = jnp.asarray((vectors * values) @ vectors.T)
+        for form in ("mean", "factored"):
+            root, inverse = transport.newton_schulz_roots(matrix, form=form)
+            traces = [np.sqrt(values).sum(), (1 / np.sqrt(values)).sum()]
+            found = [float(jnp.trace(root)), float(jnp.trace(inverse))]
+            errors[form] = np.abs(np.divide(found, traces) - 1)
+    np.testing.assert_array_less(errors["factored"], [1e-4, 5e-3])
+    np.testing.assert_array_less(10 * errors["factored"], errors["mean"])
+
+
+def test_scales_keep_the_largest_eigenvalue_and_lift_the_smallest_together():
+    """Chen & Chow: after each iteration both ends of the interval are equal."""
+    low = 0.01
+    for scale in transport.scales(low**2, 5):
+        ends = [scale * x * (3 - (scale * x) ** 2) / 2 for x in (low, 1.0)]
+        np.testing.assert_allclose(ends[0], ends[1], rtol=1e-12)
+        low = ends[0]
+
+
+@pytest.mark.parametrize("form", ["mean", "factored"])
+def test_the_gradient_of_the_trace_of_the_root_is_half_the_inverse_root(form):
+    covariance = references.covariance(np.asarray(feature_map(seed=3)[0], np.float64))
+    with jax.enable_x64(True):
+        matrix = jnp.asarray(covariance)
+        trace = jax.jit(lambda x: transport.trace_of_root(x, form))
+        check_grads(trace, (matrix,), order=1, modes=["rev"])
+        gradient = jax.grad(trace)(matrix)
     expected = np.linalg.inv(references.symmetric_root(covariance)) / 2
-    np.testing.assert_allclose(gradient, expected, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(gradient, expected, rtol=0, atol=10 * CONVERGED[form])
 
 
 @pytest.mark.parametrize("form", ["sum", "mean"])
@@ -123,7 +157,8 @@ def test_the_factored_form_is_the_mean_form_of_a_map_with_few_positions():
     np.testing.assert_allclose(factored, exact, rtol=1e-2)
 
 
-def test_the_factored_form_of_a_map_with_many_positions_is_the_mean_form():
+def test_the_factored_form_of_a_map_with_many_positions_is_nearly_the_mean_form():
+    # Only their iterations differ: 1e-4 of the value.
     pair = PAIRS["A,S"]
     forms = [compute("wasserstein2", *pair, form=f) for f in ("mean", "factored")]
-    np.testing.assert_array_equal(*forms)
+    np.testing.assert_allclose(*forms, rtol=1e-4)

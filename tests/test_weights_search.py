@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import test_weights_formats as formats
 
+from jnst.files import cache_folder
 from jnst.weights import (
     SOURCES,
-    cache_folder,
     find_weights,
     list_weights,
     load_weights,

@@ -41,7 +41,8 @@ def noise_band(now: Sequence[float], before: Sequence[float]) -> tuple[float, fl
 
 def _same(one: Row, other: Row) -> bool:
     """Whether two rows measured the same thing, by what both tell of it."""
-    return all(one[k] == other[k] for k in KEY if k in one and k in other)
+    pairs = [(one.get(name), other.get(name)) for name in KEY]
+    return all(a == b for a, b in pairs if a is not None and b is not None)
 
 
 def _verdict(ratio: float, low: float, high: float, threshold: float) -> str:

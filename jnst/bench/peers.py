@@ -20,7 +20,12 @@ from jnst.bench.prepared import Prepared
 from jnst.layers import backbone_of, canonical_layer, layer_names
 from jnst.optimize import make_optimizer
 from jnst.recipe import Recipe
-from jnst.targets import active_terms, static_part, weight_arrays
+from jnst.targets import (
+    active_terms,
+    network_params,
+    static_part,
+    weight_arrays,
+)
 from jnst.weights.network import as_arrays
 
 Losses = dict[str, np.ndarray]
@@ -201,6 +206,7 @@ def make_three_passes(case: Case, params: Params, prepared: Prepared) -> Peer:
     """
     check_pattern(case)
     recipe, pictures = case.recipe, make_pictures(case)
+    params = network_params(params, recipe)
     first = jnp.asarray(pictures.first[0]) * recipe.pixel_scale
     given = jnp.asarray(pictures.contents[0]), jnp.asarray(pictures.style)
     weights = jnp.ones(1, jnp.float32), *weight_arrays(recipe)

@@ -26,7 +26,7 @@ from jnst.weights.search import (
     load_described,
     load_weights,
 )
-from jnst.weights.sources import SOURCES, PackagedFile, Source, cache_folder
+from jnst.weights.sources import SOURCES, PackagedFile, Source
 from jnst.weights.storage import (
     read_provenance,
     save_weights,
@@ -43,7 +43,6 @@ __all__ = [
     "Network",
     "PackagedFile",
     "Source",
-    "cache_folder",
     "channel_scales",
     "convert_weights",
     "fetch_weights",

@@ -10,14 +10,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from jnst.files import StrPath, atomic_write, sha256_of
+from jnst.files import StrPath, atomic_write, cache_folder, sha256_of
 from jnst.weights import layouts, readers, storage
 from jnst.weights.network import FORMAT, Network
 from jnst.weights.recovery import recover_original
 from jnst.weights.sources import (
     SOURCES,
     Source,
-    cache_folder,
     check_checksum,
     packaged_path,
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jnst.base import Params, check_one_of
-from jnst.files import StrPath, check_output
+from jnst.files import StrPath, cache_folder, check_output
 from jnst.weights import readers, storage
 from jnst.weights.network import as_params
 from jnst.weights.places import (
@@ -23,7 +23,7 @@ from jnst.weights.places import (
     is_path,
     shorten,
 )
-from jnst.weights.sources import DEFAULT_SOURCE, SOURCES, cache_folder, packaged_path
+from jnst.weights.sources import DEFAULT_SOURCE, SOURCES, packaged_path
 
 Provenance = dict[str, str]
 

@@ -8,7 +8,6 @@ a source, add a row to `SOURCES`; if its arrays have new names, a row to
 
 import hashlib
 import importlib.util
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,14 +116,6 @@ SOURCES: dict[str, Source] = {
 }
 
 DEFAULT_SOURCE = "vgg19"
-
-
-def cache_folder() -> Path:
-    """Return the folder of converted weights by XDG's rules; it may not exist yet."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification: a relative path here is invalid and to be ignored.
-    root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
-    return root / "jnst"
 
 
 def packaged_path(packaged: PackagedFile) -> Path | None:
