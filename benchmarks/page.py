@@ -71,6 +71,7 @@ def steps_section(runs, draw):
     for machine, run in latest.items():
         rows = [row for row in run.rows if row["axis"] != "peer"]
         parts += [f"### {machine}\n", about(run), markdown(rows, STEP_COLUMNS) + "\n"]
+        parts += [f"Did not run: {'; '.join(run.failed)}.\n"] if run.failed else []
         bars[machine] = [row | {"text": key_text(key_of(row))} for row in rows]
     bars = {machine: rows for machine, rows in bars.items() if rows}
     return [*parts, *(draw("suite_variants", plot_variants, bars) if bars else [])]

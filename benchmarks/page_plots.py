@@ -68,7 +68,10 @@ def plot_history(path, machines):
             if len(values) > 1:
                 places = [columns.index(c) for c in values]
                 axes.plot(places, values.values(), marker="o", label=key_text(key))
-        axes.set(yscale="log", ylabel="ms a step")
+        axes.set(ylabel="ms a step")
+        axes.set_yscale("log", subs=[2, 5])
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
         axes.set_xticks(range(len(columns)), [c.replace(" ", "\n") for c in columns])
         axes.tick_params(axis="x", labelsize=8)
         axes.set_title(machine, fontsize=9)
@@ -109,7 +112,9 @@ def plot_limit(path, latest):
     figure = new_figure(6.5, 3.4)
     axes = figure.subplots()
     for machine, run in latest.items():
-        rows = [row for row in limit_rows(run) if row.get("axis", "size") == "size"]
+        rows = [row for row in limit_rows(run) if row["axis"] == "size"]
+        if not rows:  # a part of the suite
+            continue
         rows.sort(key=lambda row: row["size_px"])
         sizes, shares = zip(*((r["size_px"], r["of_limit"]) for r in rows), strict=True)
         label = f"{machine} ({rows[0]['limit'].split(',')[0]})"

@@ -115,6 +115,12 @@ class Run(NamedTuple):
         rows = [row for row in self.document["rows"] if row.get("step_ms")]
         return [about | flat(row) for row in rows]
 
+    @property
+    def failed(self):
+        """What did not run, in words."""
+        rows = [row for row in self.document["rows"] if row.get("error")]
+        return [f"{key_text(key_of(row))}: {row['error']}" for row in rows]
+
 
 def read_runs(folder):
     """Read every file of results by schema, the oldest first: timed, topologies."""
@@ -197,12 +203,9 @@ def history_rows(runs, last=6):
 
 
 def limits_of(run):
-    """Highest measured rate of a run's matmuls by type, and who reached it."""
-    best = {}
-    for row in run.document.get("limits", []):
-        if row["tflop_per_s"] > best.get(row["dtype"], row)["tflop_per_s"] * 0.999999:
-            best[row["dtype"]] = row
-    return best
+    """The fastest of a run's matmuls, by type."""
+    found = sorted(run.document.get("limits", []), key=lambda row: row["tflop_per_s"])
+    return {row["dtype"]: row for row in found}
 
 
 def limit_rows(run):
@@ -234,7 +237,8 @@ def start_rows(run):
 def topology_table(run):
     """Return what the compiler says of programs for an absent chip."""
     rows = run.document["rows"]
-    columns = {name: (name, "") for name in TOPOLOGY_COLUMNS}
+    words = ("dtype", "loss", "fits")
+    columns = {k: (k, "" if k in words else "s") for k in TOPOLOGY_COLUMNS}
     cells = [
         {name: topology_cell(row, *what) for name, what in TOPOLOGY_COLUMNS.items()}
         for row in rows
