@@ -23,6 +23,7 @@ import jax
 import pytest
 from plans import PLANS, variants
 
+from jnst import settings
 from jnst.bench.networks import RANDOM, load_network, random_params
 from jnst.bench.report import make_document
 from jnst.files import check_output, write_json
@@ -109,7 +110,8 @@ def weights_file(vgg19, tmp_path_factory):
 @pytest.fixture(scope="session")
 def record(pytestconfig, plan, vgg19):
     """Takes rows; with --results the file is written anew after each."""
-    options = {"plan": plan._asdict(), "repeats": plan.repeats}
+    asked = plan._asdict() | {"recipe": settings.record(plan.recipe)}
+    options = {"plan": asked, "repeats": plan.repeats}
     document = make_document([], weights=vgg19[1], options=options)
     harness = f"pytest-benchmark {importlib.metadata.version('pytest-benchmark')}"
     document |= {"harness": harness, "note": pytestconfig.option.note}

@@ -8,6 +8,7 @@ import dataclasses
 from typing import NamedTuple
 
 from jnst.bench.cases import OBJECTIVE, Case, with_loss
+from jnst.recipe import Recipe
 
 
 class Plan(NamedTuple):
@@ -26,10 +27,14 @@ class Plan(NamedTuple):
     repeats: int = 7
     warmup: int = 2
     starts: int = 3  # fresh processes
+    recipe: Recipe = OBJECTIVE
 
 
 LOSSES = ("mean_std", "wasserstein2", "nnfm")  # cheaper than Gram, dearer, a matching
 OPTIMIZERS = ("lbfgs", "lbfgs_torch")
+SHALLOW = dataclasses.replace(
+    OBJECTIVE, style_layers=("relu1_1", "relu2_1"), content_layers=("relu1_2",)
+)
 PLANS = {
     "cpu": Plan(
         base_px=128,
@@ -67,6 +72,7 @@ PLANS = {
         repeats=2,
         warmup=1,
         starts=1,
+        recipe=SHALLOW,
     ),
 }
 
@@ -87,7 +93,7 @@ def changed(case, **fields):
 
 def variants(plan):
     """List the variants of a plan; the base case is one of the sizes."""
-    base = Case(OBJECTIVE, plan.base_px)
+    base = Case(plan.recipe, plan.base_px)
     axes = {
         "size": {f"{n}px": base._replace(size_px=n) for n in plan.sizes},
         "dtype": {name: changed(base, dtype=name) for name in plan.dtypes},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jnst.bench.cases import OBJECTIVE, Case
+from jnst.bench.cases import Case
 from jnst.bench.peers import PEERS
 from jnst.bench.session import run_cases
 
@@ -27,7 +27,7 @@ def test_step(variant, network, plan, harness, record, benchmark):
 def test_peer_in_turn_with_us(peer, peer_px, network, plan, record):
     if peer == "torch":
         pytest.importorskip("torch", reason="needs the extra 'torch'")
-    case = Case(OBJECTIVE, peer_px)
+    case = Case(plan.recipe, peer_px)
     row = measured([case], network("vgg19"), repeats=plan.repeats, peer=peer)
     record("rows", row | {"axis": "peer"})
     if "error" in row:
