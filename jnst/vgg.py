@@ -108,12 +108,12 @@ class Convolution(nn.Module):
     def __call__(self, x: FeatureMap) -> FeatureMap:
         """Map [1, H, W, I] to [1, H, W, features]."""
         shape = (3, 3, x.shape[-1], self.features)
-        layer = {
-            "kernel": self.param("kernel", nn.initializers.lecun_normal(), shape),
-            "bias": self.param("bias", nn.initializers.zeros, shape[-1:]),
-        }
+        layer = {"bias": self.param("bias", nn.initializers.zeros, shape[-1:])}
         if self.has_variable("params", WINOGRAD):
             layer[WINOGRAD] = self.get_variable("params", WINOGRAD)
+        else:
+            start = nn.initializers.lecun_normal()
+            layer["kernel"] = self.param("kernel", start, shape)
         return convolve(x, layer, padding=self.padding)
 
 
