@@ -18,6 +18,7 @@ from jnst.layers import (
     canonical_layer,
     check_image_size,
 )
+from jnst.memory import release_freed
 from jnst.program import keep_programs
 from jnst.recipe import Recipe
 from jnst.recipes import RECIPES
@@ -243,6 +244,7 @@ def stylize(
         on_start(Plan(plan, chosen, known))
     chosen = weighed(params, inputs, plan, chosen)
     params = network_params(params, chosen)  # kernels that nobody else holds are freed
+    release_freed()
     result = run(params, inputs, plan, chosen, on_progress, save_every)
     return result._replace(weights=known)
 

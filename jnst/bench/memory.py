@@ -57,6 +57,7 @@ def main(arrays_path: str, spec_path: str, out_path: str) -> None:
     release_freed()  # as `load_weights` does
     found["loaded"] = resident_mib()
     params = network_params(params, recipe)  # as `stylize` does: kernels are let go
+    release_freed()
     prepared = prepare(Case(recipe, spec["size_px"], spec["batch"]), params)
     for _ in range(CALLS):
         prepared.step()
