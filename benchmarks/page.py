@@ -178,12 +178,16 @@ def history_section(runs, draw):
 
 
 def topology_section(topologies):
-    """Programs compiled for chips that are not there: the latest of each."""
-    parts = []
-    for run in {run.document["topology"]: run for run in topologies}.values():
+    """Programs compiled for chips that are not there: the latest of each recipe."""
+    parts, latest = [], {}
+    for run in topologies:
+        labels = {row["label"] for row in run.document["rows"]}
+        latest[run.document["topology"], *sorted(labels)] = run
+    for (_, *labels), run in latest.items():
         versions = run.document["versions"]
+        chip = run.document["rows"][0]["device_kind"]
         words = (
-            f"`results/{run.name}`: one {run.document['rows'][0]['device_kind']} of "
+            f"`results/{run.name}`: {', '.join(labels)} on one {chip} of "
             f"{run.document['topology']}, {run.date}, commit {run.commit}, JAX "
             f"{versions['jax']}, libtpu {versions['libtpu']}. Compiled, never run: by "
             "XLA's own account, a step.\n"

@@ -39,7 +39,7 @@ LIMIT_COLUMNS = {
     "dtype": ("dtype", ""),
     "convolution": ("convolution", ""),
     "backbone": ("backbone", ""),
-    "GFLOP a step": ("gflop_per_step", ".1f"),
+    "GFLOP an image": ("gflop_per_step", ".1f"),
     "TFLOP/s": ("tflop_per_s", ".3g"),
     "limit, TFLOP/s": ("limit_tflop_per_s", ".3g"),
     "of the limit": ("of_limit", ".0%"),
@@ -74,6 +74,7 @@ PROGRAM_COLUMNS = {
     "style loss": ("loss", ""),
     "optimiser": ("optimizer", ""),
     "convolution": ("convolution", ""),
+    "backbone": ("backbone", ""),
     "peak MiB": ("peak_mib", ".0f"),
     "told by": ("peak_source", ""),
 }

@@ -18,13 +18,15 @@ from jnst.layers import (
     canonical_layer,
     check_image_size,
 )
+from jnst.memory import release_freed
 from jnst.program import keep_programs
 from jnst.recipe import Recipe
 from jnst.recipes import RECIPES
 from jnst.result import Inputs, Plan, Progress, Result
-from jnst.run import run
+from jnst.run import run, weighed
 from jnst.schedule import Source, full_shape, stages, style_shape
 from jnst.settings import check_field
+from jnst.targets import network_params
 from jnst.vgg import extract_jit
 from jnst.weights import list_weights, load_described
 
@@ -240,6 +242,9 @@ def stylize(
     inputs = Inputs(source, styles, shares, first, reference)
     if on_start:
         on_start(Plan(plan, chosen, known))
+    chosen = weighed(params, inputs, plan, chosen)
+    params = network_params(params, chosen)  # kernels that nobody else holds are freed
+    release_freed()
     result = run(params, inputs, plan, chosen, on_progress, save_every)
     return result._replace(weights=known)
 

@@ -34,7 +34,7 @@ LEAST_CHANNELS = {"cpu": 64}
 """By backend: input channels from which Winograd is faster than XLA's convolution, at
 any size of map (benchmarks/convolutions.py); other backends never take it unasked."""
 
-STRIP_TILES, MOST_STRIPS = 2048, 8
+STRIP_TILES, MOST_STRIPS = 512, 8
 """Tiles worked on together: few save memory, many save compiling."""
 
 FEW_TILES = 64
@@ -79,6 +79,7 @@ def matrices() -> tuple[np.ndarray, ...]:
     return tuple(matrix.astype(np.float32) for matrix in found)
 
 
+@jax.jit
 def transformed_kernel(kernel: Kernel) -> Float[Array, "36 o i"]:
     """Transform a kernel for `winograd`."""
     matrix = np.kron(matrices()[0], matrices()[0])
@@ -171,24 +172,20 @@ def _backward(kernel: Array, cotangent: Maps) -> tuple[Maps, Array]:
 winograd.defvjp(_forward, _backward)
 
 
-@jax.jit
-def _transformed(kernels: dict[str, Kernel]) -> dict[str, Float[Array, "36 _ _"]]:
-    return {name: transformed_kernel(kernel) for name, kernel in kernels.items()}
-
-
 def prepare(params: Params, layers: Sequence[str], *, convolution: str) -> Params:
     """Transform the kernels of the convolutions that are to use Winograd.
 
     Args:
       params: Parameters of a network.
-      layers: Layers that are asked of the network, by any usual name: what lies deeper
-        is left alone. The layer "image" may be among them.
+      layers: Layers that are asked of the network, by any usual name. The layer "image"
+        may be among them.
       convolution: One of `CONVOLUTIONS`: "auto" for `LEAST_CHANNELS`, "xla" for the
         definition everywhere, "winograd" for every convolution but the first.
 
     Returns:
-      The parameters, some convolutions with the leaf `WINOGRAD` more. Kernels other
-      than float32 are left alone: rounding would show.
+      The parameters as deep as asked, some convolutions with the leaf `WINOGRAD` in
+      place of "kernel".
+      Kernels other than float32 are left alone: rounding would show.
 
     Raises:
       ValueError: For an unknown convolution or layer.
@@ -200,18 +197,15 @@ def prepare(params: Params, layers: Sequence[str], *, convolution: str) -> Param
     used = names[: 1 + max(map(names.index, asked), default=-1)]
     least = LEAST_CHANNELS.get(jax.default_backend(), math.inf)
     least = {"auto": least, "xla": math.inf, "winograd": 4}[convolution]
-    chosen = {
-        name: params[name]["kernel"]
-        for name in used
-        if name.startswith("conv")
-        and params[name]["kernel"].shape[2] >= least
-        and params[name]["kernel"].dtype == jnp.float32
-    }
-    found = _transformed(chosen) if chosen else {}
-    return {
-        name: {**layer, WINOGRAD: found[name]} if name in found else layer
-        for name, layer in params.items()
-    }
+    kept = {"preprocess", "conv3_4", *used}  # the second tells VGG19 from VGG16
+    found = {name: layer for name, layer in params.items() if name in kept}
+    for name in used:
+        layer = params.get(name, {})
+        wide = "kernel" in layer and layer["kernel"].shape[2] >= least
+        if wide and layer["kernel"].dtype == jnp.float32:
+            kernel = transformed_kernel(layer["kernel"])
+            found[name] = {"bias": layer["bias"], WINOGRAD: kernel}
+    return found
 
 
 def convolve(maps: Maps, layer: dict[str, Array], *, padding: str) -> Maps:
@@ -219,23 +213,30 @@ def convolve(maps: Maps, layer: dict[str, Array], *, padding: str) -> Maps:
 
     Args:
       maps: Of shape [N, H, W, I].
-      layer: {"kernel": [3, 3, I, O], "bias": [O]}, and `WINOGRAD` from `prepare` where
-        that is to be used: for float32 and a border of zeros; others are XLA's.
+      layer: {"kernel": [3, 3, I, O], "bias": [O]}, or `WINOGRAD` from `prepare` in
+        place of the kernel.
       padding: How the border is continued, as `jnp.pad` calls it.
 
     Returns:
       Of shape [N, H, W, O], of the type of `maps`.
+
+    Raises:
+      ValueError: If Winograd is asked for what it does not do.
     """
-    kernel, bias = (layer[name].astype(maps.dtype) for name in ("kernel", "bias"))
-    bias = bias.reshape(1, 1, 1, -1)
+    bias = layer["bias"].astype(maps.dtype).reshape(1, 1, 1, -1)
     zeros = padding == "constant"
-    if zeros and WINOGRAD in layer and maps.dtype == jnp.float32:
+    if WINOGRAD in layer:
+        if not zeros or maps.dtype != jnp.float32:
+            raise ValueError(
+                f"Winograd's convolution has zeros beyond the border and float32 maps, "
+                f"not {padding!r} and {maps.dtype}; set convolution=xla"
+            )
         return winograd(maps, layer[WINOGRAD]) + bias
     if not zeros:
         maps = jnp.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)), padding)
     found = lax.conv_general_dilated(
         maps,
-        kernel,
+        layer["kernel"].astype(maps.dtype),
         window_strides=(1, 1),
         padding="SAME" if zeros else "VALID",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),

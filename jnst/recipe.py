@@ -176,6 +176,12 @@ def _check_names(recipe: Recipe) -> None:
     check_one_of("padding_layers", recipe.padding_layers, ("all", "first"))
     check_one_of("dtype", recipe.dtype, ("float32", "bfloat16"))
     check_one_of("convolution", recipe.convolution, CONVOLUTIONS)
+    zeros = recipe.padding == "zeros" or recipe.padding_layers == "first"
+    if recipe.convolution == "winograd" and not (zeros and recipe.dtype == "float32"):
+        raise ValueError(
+            "convolution=winograd needs dtype=float32, and padding=zeros or "
+            "padding_layers=first; set convolution=auto"
+        )
     check_one_of("init", recipe.init, INITS)
     if isinstance(recipe.optimizer, str):
         check_one_of("optimizer", recipe.optimizer, OPTIMIZERS)

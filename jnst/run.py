@@ -23,7 +23,6 @@ from jnst.targets import (
     TERMS,
     Targets,
     make_targets,
-    network_params,
     static_part,
     weight_arrays,
 )
@@ -69,18 +68,29 @@ def _first_image(
     return INITS[recipe.init](key, content, _batch(style), zero)
 
 
-def _balanced(
-    params: Params,
-    inputs: Inputs,
-    plan: Sequence[Stage],
-    recipe: Recipe,
-    reference: Recipe,
+def weighed(
+    params: Params, inputs: Inputs, plan: Sequence[Stage], recipe: Recipe
 ) -> Recipe:
-    """Weigh the style loss at the first image of the first stage."""
+    """Replace a style weight of "balance" by one for the first image of a run.
+
+    Args:
+      params: Parameters of the network.
+      inputs: Images, and the recipe whose own style loss is the measure.
+      plan: Stages; the first is weighed at.
+      recipe: The recipe; returned as it is if its weight is a number.
+
+    Returns:
+      The recipe with a number.
+
+    Raises:
+      ValueError: If a gradient is 0 or not finite, so that no weight would do.
+    """
+    if not inputs.reference or recipe.style_weight != "balance":
+        return recipe
     content, styles = _images(inputs, plan[0], plan[-1], recipe)
     first = _first_image(params, inputs, content, recipe)
     blend = jnp.asarray(inputs.blend, jnp.float32)
-    return balanced(recipe, reference, first, params, styles, blend)
+    return balanced(recipe, inputs.reference, first, params, styles, blend)
 
 
 def _advice(step: int, term: str, value: float, recipe: Recipe) -> str:
@@ -146,10 +156,10 @@ def run(
     """Optimise an image through every stage of a plan.
 
     Args:
-      params: Parameters of the network.
+      params: Parameters of the network, from `network_params` for the recipe.
       inputs: Images at their own sizes.
       plan: Stages from coarse to fine.
-      recipe: The recipe.
+      recipe: The recipe, its style weight a number (`weighed`).
       on_progress: Called after each chunk of steps.
       every: Steps after which `on_progress` must be called, at least; 0 for no wish.
 
@@ -160,9 +170,6 @@ def run(
       NonFiniteLossError: With the step, the term at fault and advice.
       ValueError: If a stage is too small for a layer.
     """
-    if inputs.reference and recipe.style_weight == "balance":
-        recipe = _balanced(params, inputs, plan, recipe, inputs.reference)
-    params = network_params(params, recipe)
     static, steps = static_part(recipe), sum(stage.steps for stage in plan)
     history: History = {}
     seconds = compile_seconds = 0.0

@@ -97,7 +97,9 @@ def weight_arrays(recipe: Recipe) -> tuple[dict[str, Array], dict[str, Array]]:
 def network_params(params: Params, recipe: Recipe) -> Params:
     """Prepare the parameters of a network for a recipe's convolutions, once a run."""
     layers = (*recipe.content_layers, *recipe.style_layers)
-    choice = recipe.convolution if recipe.dtype == "float32" else "xla"
+    zeros = recipe.padding == "zeros" or recipe.padding_layers == "first"
+    able = zeros and recipe.dtype == "float32"
+    choice = recipe.convolution if able else "xla"
     return prepare(params, layers, convolution=choice)
 
 

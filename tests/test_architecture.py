@@ -20,7 +20,7 @@ every_module = pytest.mark.parametrize("path", MODULES, ids=IDS)
 # row never import each other; "the rest" may, and only `cli` comes after it.
 ORDER = (
     ("base",),
-    ("files",),
+    ("files", "memory"),
     ("image", "color", "losses", "layers"),
     ("convolution",),
     ("vgg",),

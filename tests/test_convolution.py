@@ -10,6 +10,7 @@ from tiny import batch, picture, tiny_params
 import jnst
 from jnst import convolution, vgg
 from jnst.convolution import WINOGRAD, convolve, prepare, transformed_kernel, winograd
+from jnst.targets import network_params
 
 # Winograd's rounding in float32, relative to the largest value; measured 3e-7 to 3e-6.
 TOLERANCE = 1e-5
@@ -31,7 +32,7 @@ def slow_convolution(maps, kernel):
 
 
 def with_winograd(layer):
-    return layer | {WINOGRAD: transformed_kernel(layer["kernel"])}
+    return {"bias": layer["bias"], WINOGRAD: transformed_kernel(layer["kernel"])}
 
 
 def assert_close(actual, expected):
@@ -134,19 +135,31 @@ def test_a_frozen_kernel_has_no_gradient():
 
 
 @pytest.mark.parametrize("padding", ["constant", "edge", "reflect"])
-def test_every_border_is_the_same_with_and_without_a_transformed_kernel(padding):
+def test_every_border_equals_the_twin(padding):
     maps, layer = maps_and_layer(6, 7)
-    plain = convolve(maps, layer, padding=padding)
-    assert_close(convolve(maps, with_winograd(layer), padding=padding), plain)
+    padded = np.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)), padding)
+    expected = slow_convolution(padded, layer["kernel"])[:, 1:-1, 1:-1]
+    expected = expected + np.asarray(layer["bias"])
+    assert_close(convolve(maps, layer, padding=padding), expected)
+    if padding == "constant":
+        assert_close(convolve(maps, with_winograd(layer), padding=padding), expected)
 
 
-def test_bfloat16_leaves_winograd_alone():
+@pytest.mark.parametrize(
+    ("padding", "dtype"), [("edge", "float32"), ("constant", "bfloat16")]
+)
+def test_what_winograd_does_not_do_is_refused(padding, dtype):
     maps, layer = maps_and_layer(6, 7)
-    half = maps.astype(jnp.bfloat16)
-    found = convolve(half, with_winograd(layer), padding="constant")
-    assert found.dtype == jnp.bfloat16
-    expected = convolve(half, layer, padding="constant")
-    np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match="set convolution=xla"):
+        convolve(maps.astype(dtype), with_winograd(layer), padding=padding)
+
+
+@pytest.mark.parametrize("change", [{"padding": "reflect"}, {"dtype": "bfloat16"}])
+def test_a_recipe_that_winograd_cannot_serve_is_refused_or_left_to_xla(change):
+    with pytest.raises(ValueError, match="convolution=winograd needs dtype=float32"):
+        jnst.Recipe(convolution="winograd", **change)
+    params = tiny_params(channels=64)
+    assert transformed(network_params(params, jnst.Recipe(**change))) == []
 
 
 def transformed(params):

@@ -19,8 +19,10 @@ from jnst.base import Params
 from jnst.bench.cases import Case
 from jnst.bench.prepared import prepare
 from jnst.files import as_json, write_json
+from jnst.memory import release_freed
 from jnst.recipe import Recipe
 from jnst.settings import record
+from jnst.targets import network_params
 from jnst.weights.network import as_arrays, as_params
 
 CALLS = 3
@@ -49,10 +51,13 @@ def main(arrays_path: str, spec_path: str, out_path: str) -> None:
     """Run a few steps of a case and write what memory they took."""
     found = {"import": resident_mib()}
     spec = json.loads(Path(spec_path).read_text(encoding="utf-8"))
+    recipe = read_recipe(spec["recipe"])
     with np.load(arrays_path) as arrays:
         params = jax.block_until_ready(as_params(arrays))
+    release_freed()  # as `load_weights` does
     found["loaded"] = resident_mib()
-    recipe = read_recipe(spec["recipe"])
+    params = network_params(params, recipe)  # as `stylize` does: kernels are let go
+    release_freed()
     prepared = prepare(Case(recipe, spec["size_px"], spec["batch"]), params)
     for _ in range(CALLS):
         prepared.step()

@@ -19,6 +19,7 @@ from jnst.bench.memory import torch_and_jnst_memory
 from jnst.bench.prepared import Prepared
 from jnst.layers import backbone_of, canonical_layer, layer_names
 from jnst.optimize import make_optimizer
+from jnst.program import compiler_options
 from jnst.recipe import Recipe
 from jnst.targets import (
     active_terms,
@@ -217,7 +218,9 @@ def make_three_passes(case: Case, params: Params, prepared: Prepared) -> Peer:
     fold = jax.jit(jax.vmap(lambda n: jax.random.fold_in(key, n)))
     arguments = carry, params, given, weights, fold(numbers)
     jitted = jax.jit(three_passes.run_steps, static_argnums=5, donate_argnums=0)
-    program = jitted.lower(*arguments, static_part(recipe)).compile()
+    program = jitted.lower(*arguments, static_part(recipe)).compile(
+        compiler_options=compiler_options()
+    )
     box = [jax.tree.map(jnp.copy, carry), 0]
 
     def step() -> list[dict[str, jax.Array]]:

@@ -17,7 +17,7 @@ from jaxtyping import Array
 from jnst.base import Params
 from jnst.bench.cases import Case, make_pictures
 from jnst.optimize import State, init, run_chunk
-from jnst.program import chunk_lengths, compiled
+from jnst.program import chunk_lengths, compiled, compiler_options
 from jnst.recipe import Recipe
 from jnst.schedule import stages
 from jnst.targets import (
@@ -126,7 +126,9 @@ def _compile_batch(
     """Compile `run_batch`, donating its states as `compiled` does those of a run."""
     start = time.perf_counter()
     jitted = jax.jit(run_batch, static_argnums=(3, 4), donate_argnums=0)
-    program = jitted.lower(*arguments, recipe, length).compile()
+    program = jitted.lower(*arguments, recipe, length).compile(
+        compiler_options=compiler_options()
+    )
     return program, time.perf_counter() - start
 
 

@@ -58,6 +58,7 @@ def compile_cases(
     Raises:
       ValueError: Without libtpu, for an unknown topology or an impossible case.
     """
+    import jax
     from tqdm import tqdm
 
     from jnst.bench.networks import RANDOM, load_network
@@ -65,6 +66,8 @@ def compile_cases(
     from jnst.bench.topology import load_device, topology_rows
     from jnst.files import write_json
 
+    # Nothing runs: a device that is there would only be held from others.
+    jax.config.update("jax_platforms", "cpu")
     name = options["topology"]
     load_device(name)  # raises before the work of loading weights
     params, known = load_network(options["weights"] or RANDOM)

@@ -13,6 +13,7 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -187,10 +188,20 @@ def has_original_biases(arrays: Mapping[str, np.ndarray]) -> bool:
 
 def as_params(arrays: Mapping[str, np.ndarray]) -> Params:
     """Nest flat arrays as `Params`, on JAX's default device."""
+    return take_params(dict(arrays))
+
+
+def take_params(arrays: Arrays) -> Params:
+    """Nest arrays as `as_params`, and empty `arrays` on the way.
+
+    An array is let go as soon as JAX has its copy, so that memory holds most numbers
+    once.
+    """
     params: Params = {}
-    for name, array in arrays.items():
+    for name in list(arrays):
         layer, leaf = name.rsplit(".", 1)
-        params.setdefault(layer, {})[leaf] = jnp.asarray(array)
+        taken = jnp.asarray(arrays.pop(name))
+        params.setdefault(layer, {})[leaf] = jax.block_until_ready(taken)
     return params
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from jnst.base import Params, check_one_of
 from jnst.files import StrPath, cache_folder, check_output
+from jnst.memory import release_freed
 from jnst.weights import readers, storage
-from jnst.weights.network import as_params
+from jnst.weights.network import take_params
 from jnst.weights.places import (
     ENVIRONMENT,
     PLACES,
@@ -136,7 +137,9 @@ def load_described(name_or_path: StrPath | None = None) -> tuple[Params, Provena
     found = storage.read_checked(found) if isinstance(found, Path) else found
     digest = found.provenance.get("tensors_sha256")
     digest = digest or storage.tensors_sha256(found.arrays)
-    return as_params(found.arrays), {**found.provenance, "tensors_sha256": digest}
+    params = take_params(found.arrays)
+    release_freed()
+    return params, {**found.provenance, "tensors_sha256": digest}
 
 
 def convert_weights(
