@@ -57,6 +57,8 @@ def about(run):
     document = run.document
     jax = document["versions"]["jax"]
     words = f"`results/{run.name}`: {run.date}, commit {run.commit}, JAX {jax}"
+    if document.get("suite_s"):
+        words += f", in {document['suite_s'] / 60:.1f} minutes"
     note = document.get("note")
     return words + (f". **{note}**" if note else "") + "\n"
 

@@ -49,7 +49,7 @@ def test_the_suite_runs_and_its_results_become_a_page(tmp_path):
     assert {row["axis"] for row in document["rows"]} == set(axes)
     assert {row["backbone"] for row in document["rows"]} == {"vgg16", "vgg19"}
     assert {row["what"] for row in document["starts"]} >= {"first step", "import jnst"}
-    assert [row["by"] for row in document["limits"]]
+    assert document["limits"] and document["suite_s"] > 0
     page = tmp_path / "README.md"
     made = run(BENCHMARKS / "page.py", "--results", results, "--output", page)
     assert made.returncode == 0, made.stderr

@@ -13,6 +13,7 @@ again, while a fair ratio wants both in turn, so that `jnst.bench` times those i
 
 import importlib.metadata
 import os
+import time
 
 # Before JAX is there. Seconds of compiling are to be those of compiling, not of reading
 # what an earlier run left on disk; and fresh processes need room beside this one.
@@ -116,9 +117,11 @@ def record(pytestconfig, plan, vgg19):
     harness = f"pytest-benchmark {importlib.metadata.version('pytest-benchmark')}"
     document |= {"harness": harness, "note": pytestconfig.option.note}
     document |= {"starts": [], "limits": []}
+    begin = time.perf_counter()
 
     def take(kind, row):
         document[kind].append(row)
+        document["suite_s"] = time.perf_counter() - begin
         if pytestconfig.option.results:
             write_json(pytestconfig.option.results, document)
 
