@@ -1,11 +1,12 @@
 """Run every recipe on the demo pair and record what to expect of it.
 
-Writes `jnst/data/expectations.json`, which `jnst recipes` shows and a test holds the
-first losses to. Run it again when a recipe changes:
+Writes `jnst/data/expectations.json` (or --json FILE), which `jnst recipes` shows and a
+test holds the first losses to. Run it again when a recipe changes:
 
     python benchmarks/expectations.py
 """
 
+import argparse
 import datetime
 import time
 from pathlib import Path
@@ -39,10 +40,13 @@ def expectation(name):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", default=DATA / "expectations.json", metavar="FILE")
+    options = parser.parse_args()
     about = {"date": datetime.date.today().isoformat(), "device": device()}
     rows = {name: expectation(name) for name in jnst.RECIPES}
     document = {**about, "versions": versions(), "recipes": rows}
-    write_json(DATA / "expectations.json", document)
+    write_json(options.json, document)
 
 
 if __name__ == "__main__":

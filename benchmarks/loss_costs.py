@@ -3,11 +3,13 @@
 What is timed is one compiled value and gradient, without the network: of style losses
 with respect to the feature maps of the five usual layers, of content losses to relu4_2
 (or the image, where that is their layer), of image losses to the image. Writes
-`jnst/data/loss_costs.json`, which `jnst losses` shows. Run it on an idle machine:
+`jnst/data/loss_costs.json` (or --json FILE), which `jnst losses` shows. Run it on an
+idle machine:
 
     python benchmarks/loss_costs.py
 """
 
+import argparse
 import datetime
 import time
 from pathlib import Path
@@ -76,6 +78,9 @@ def timed_style(name, maps, styles):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", default=DATA / "loss_costs.json", metavar="FILE")
+    options = parser.parse_args()
     rng = np.random.default_rng(0)
     images = [rng.random((SIZE_PX, SIZE_PX, 3), np.float32) for _ in range(2)]
     maps, styles = (jnst.features(image, VGG_STYLE_LAYERS) for image in images)
@@ -96,7 +101,7 @@ def main():
         print(name, rows[name], flush=True)
     about = {"date": datetime.date.today().isoformat(), "device": device()}
     about |= {"size_px": SIZE_PX, "repeats": REPEATS, "versions": versions()}
-    write_json(DATA / "loss_costs.json", {**about, "losses": rows})
+    write_json(options.json, {**about, "losses": rows})
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from tabulate import tabulate
 from jnst.bench.measure import KEY, Row
 
 DRAWS = 2000
-WATCHED = ("device", "device_kind", "cores", "matmul_precision", "xla_flags")
+WATCHED = ("device", "device_kind", "cpu", "cores", "matmul_precision", "xla_flags")
 
 
 def noise_band(now: Sequence[float], before: Sequence[float]) -> tuple[float, float]:

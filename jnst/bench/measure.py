@@ -23,6 +23,8 @@ from jnst.record import device
 
 MIB = 2**20
 Row = dict[str, Any]
+Timer = Callable[[Mapping[str, Callable[[], Any]], int], dict[str, list[float]]]
+"""Calls functions by name so many times; see `time_in_turn`."""
 KEY = (
     "size_px",
     "batch",
@@ -148,6 +150,7 @@ def measure(
     warmup: int = 2,
     peer: Callable[[Case, Params, Prepared], Any] | None = None,
     on_prepared: Callable[[Prepared], None] | None = None,
+    timer: Timer = time_in_turn,
 ) -> Row:
     """Measure one case.
 
@@ -158,6 +161,7 @@ def measure(
       warmup: Calls before them, at least 1; the first gives the row's `first_loss`.
       peer: Makes a `jnst.bench.peers.Peer`, which is timed in turn with us.
       on_prepared: Called after the timing, to look at the same program further.
+      timer: Who holds the clock, for a harness that has one of its own.
 
     Returns:
       A row of plain numbers, strings and lists, see `KEY` for what names it.
@@ -177,7 +181,7 @@ def measure(
     if beside:
         beside.check(losses)
     calls = {"jnst": prepared.step, **(beside.calls if beside else {})}
-    seconds = time_in_turn(calls, repeats)
+    seconds = timer(calls, repeats)
     row = describe(case, params) | {"compile_s": prepared.compile_s}
     row |= timings(seconds["jnst"], prepared.steps_per_call)
     row |= speeds(case, params, row["step_ms"]) | memory

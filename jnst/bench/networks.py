@@ -14,8 +14,16 @@ RANDOM = "random"
 """In place of weights: a VGG19 with seeded kernels, for machines without weights."""
 
 
-def random_params(backbone: str) -> Params:
-    """Draw a published network's kernels (He et al 2015); time is that of real ones."""
+def random_params(backbone: str, *, most_channels: int = 512) -> Params:
+    """Draw a published network's kernels (He et al 2015); time is that of real ones.
+
+    Args:
+      backbone: Key of `jnst.layers.BACKBONES`.
+      most_channels: Widest layer; fewer than 512 make a small network for a test.
+
+    Returns:
+      Parameters of a network with torchvision's preprocessing.
+    """
     kernel, bias = PREPROCESSING["torch"]
     params: Params = {
         "preprocess": {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
@@ -24,6 +32,7 @@ def random_params(backbone: str) -> Params:
     for name, channels in zip(
         convolutions(backbone), published_channels(backbone), strict=True
     ):
+        channels = min(channels, most_channels)
         shape = (3, 3, incoming, channels)
         drawn = rng.standard_normal(shape, np.float32)
         drawn *= np.float32((2 / (9 * incoming)) ** 0.5)

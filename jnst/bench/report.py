@@ -8,6 +8,7 @@ import csv
 import datetime
 import json
 import os
+import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,6 +52,8 @@ ALWAYS = {"px", "dtype", "loss", "step ms", "TFLOP/s", "of peak"}
 """Columns shown even where they say nothing new."""
 SAMPLES = ("samples_ms", "peer_samples_ms")
 """Fields too long for a line of CSV."""
+VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}
+"""Flags of /proc/cpuinfo, the widest first, and their names."""
 
 
 def commit() -> str | None:
@@ -66,6 +69,23 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
+
+
+def cpu(*, known: str | Path = "/proc/cpuinfo") -> str:
+    """Name the host's CPU and its widest vectors.
+
+    Args:
+      known: Where Linux tells of it; elsewhere the platform's own name will do.
+    """
+    found: dict[str, str] = {}
+    lines = Path(known).read_text().splitlines() if Path(known).exists() else []
+    for line in lines:
+        name, _, value = line.partition(":")
+        found.setdefault(name.strip(), value.strip())
+    model = found.get("model name") or platform.processor() or platform.machine()
+    flags = found.get("flags", "").split()
+    widest = [name for flag, name in VECTORS.items() if flag in flags]
+    return ", ".join([model, *widest[:1]])
 
 
 def make_document(
@@ -87,6 +107,7 @@ def make_document(
         "commit": commit(),
         "device": device(),
         "device_kind": jax.devices()[0].device_kind,
+        "cpu": cpu(),
         "cores": len(os.sched_getaffinity(0)),
         "matmul_precision": jax.config.jax_default_matmul_precision,  # type: ignore[attr-defined]
         "xla_flags": os.environ.get("XLA_FLAGS", ""),

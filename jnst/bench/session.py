@@ -10,7 +10,7 @@ import jax
 
 from jnst.base import Params
 from jnst.bench.cases import Case
-from jnst.bench.measure import Row, describe, measure
+from jnst.bench.measure import Row, Timer, describe, measure, time_in_turn
 from jnst.bench.peers import PEERS
 from jnst.bench.prepared import Prepared
 
@@ -59,6 +59,7 @@ def run_cases(
     repeats: int = 7,
     peer: str | None = None,
     profile_folder: Path | None = None,
+    timer: Timer = time_in_turn,
     on_start: Callable[[Case], None] = lambda case: None,
     on_row: Callable[[Row], None] = lambda row: None,
     on_trace: Callable[[Path], None] = lambda path: None,
@@ -71,6 +72,7 @@ def run_cases(
       repeats: Timed calls a case.
       peer: Key of `PEERS` to run in turn with us.
       profile_folder: Where to record traces, a folder a case.
+      timer: Who holds the clock, see `measure`.
       on_start: Called with each case before it runs.
       on_row: Called with each row as it comes.
       on_trace: Called with each file of a trace.
@@ -93,7 +95,14 @@ def run_cases(
 
         make = PEERS[peer] if peer else None
         try:
-            row = measure(case, params, repeats=repeats, peer=make, on_prepared=trace)
+            row = measure(
+                case,
+                params,
+                repeats=repeats,
+                peer=make,
+                on_prepared=trace,
+                timer=timer,
+            )
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise

@@ -98,7 +98,7 @@ def make_document(
     from jnst.bench.report import make_document
 
     document = make_document(rows, weights=known, options=options)
-    for field in ("device", "device_kind", "cores", "xla_flags"):
+    for field in ("device", "device_kind", "cpu", "cores", "xla_flags"):
         del document[field]
     libtpu = {"libtpu": importlib.metadata.version("libtpu")}
     return {
@@ -109,7 +109,8 @@ def make_document(
     }
 
 
-def _cell(row: "Row", field: str, factor: float | None, style: str) -> str:
+def cell(row: "Row", field: str, factor: float | None, style: str) -> str:
+    """Return the text of one of `COLUMNS` for a row."""
     value = row[field]
     if value is None:
         return "unknown"
@@ -128,7 +129,7 @@ def show(document: dict[str, Any], *, as_json: bool) -> None:
         click.echo(json.dumps(plain(document), indent=2, allow_nan=False))
         return
     rows = document["rows"]
-    cells = [{k: _cell(row, *what) for k, what in COLUMNS.items()} for row in rows]
+    cells = [{k: cell(row, *what) for k, what in COLUMNS.items()} for row in rows]
     versions = document["versions"]
     click.echo(
         f"one {rows[0]['device_kind']} of {document['topology']}, "
