@@ -10,6 +10,7 @@ outside of it. A rival is a change of the default recipe: add one to `RIVALS`.
 """
 
 import argparse
+import json
 import math
 from pathlib import Path
 
@@ -25,14 +26,19 @@ from jnst.targets import Targets, make_targets, static_part, weight_arrays
 
 DATA = Path(jnst.__file__).parent / "data"
 LONG = {"scale_steps": (1000, 500), "learning_rate": 0.02, "ema": 0.99}
-STEPPER = {"optimizer": "lbfgs_torch", "learning_rate": 1.0}
-LBFGS = STEPPER | {"ema": 0.0, "returns": "last"}
 ONE_SIZE = {"scale_ratio": 1.0, "scale_steps": (160,)}
+LBFGS = {
+    "optimizer": "lbfgs_torch",
+    "learning_rate": 1.0,
+    "ema": 0.0,
+    "returns": "last",
+}
 RIVALS = {
     "default recipe: Adam, coarse to fine": {},
+    "Adam, coarse to fine, 80 + 100 + 100": {"scale_steps": (80, 100)},
     "recipe jnst-lbfgs: L-BFGS, coarse to fine": LBFGS,
     "L-BFGS, one size": LBFGS | ONE_SIZE,
-    "Adam, one size": ONE_SIZE,
+    "Adam, one size": ONE_SIZE | {"scale_steps": (240,)},
 }
 EVERY = 5
 
@@ -108,19 +114,28 @@ def main():
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--json")
     parser.add_argument("--plot")
+    parser.add_argument(
+        "--go-on",
+        type=argparse.FileType(),
+        metavar="FILE",
+        help="keep the runs in an earlier JSON file of this machine and size",
+    )
     options = parser.parse_args()
     images = pair(options.size)
     judge = make_judge(images)
-    curve = watch(images, judge, -math.inf, LONG)
-    rows = [{"name": "crowsonkb's schedule", "curve": curve, "seconds": curve[-1][0]}]
-    goal = curve[-1][1]
-    print(f"goal: loss {goal:.5f} after {curve[-1][0]:.1f} s", flush=True)
-    for name, changes in RIVALS.items():
-        curve = watch(images, judge, goal, changes)
+    kept = {}
+    if options.go_on:
+        kept = {row["name"]: row for row in json.loads(options.go_on.read())["rows"]}
+    goal, rows = -math.inf, []
+    for name, changes in ({"crowsonkb's schedule": LONG} | RIVALS).items():
+        curve = kept[name]["curve"] if name in kept else None
+        curve = curve or watch(images, judge, goal, changes)
+        goal = curve[-1][1] if not rows else goal
         seconds, loss = curve[-1]
-        rows.append({"name": name, "curve": curve, "seconds": seconds})
-        rows[-1] |= {"reached": loss <= goal, "ratio": seconds / rows[0]["seconds"]}
-        print({k: v for k, v in rows[-1].items() if k != "curve"}, loss, flush=True)
+        row = {"name": name, "changes": changes, "seconds": seconds, "loss": loss}
+        row["ratio"] = seconds / (rows[0]["seconds"] if rows else seconds)
+        rows.append(row | {"reached": loss <= goal, "curve": curve})
+        print(row | {"reached": loss <= goal}, flush=True)
     about = {"device": device(), "versions": versions(), "size_px": options.size}
     if options.json:
         write_json(options.json, {**about, "goal": goal, "rows": rows})
