@@ -34,29 +34,42 @@ CAFFE_SCALES = (450.0, 13500.0, 15600.0, 255000.0, 2000.0)
 one, on a photograph and a painting: what brings losses of degree 2 to one scale."""
 RELU4_2_SCALE = 106000.0
 
+JNST = {
+    "style_loss": "wasserstein2",
+    "style_options": (("form", "factored"),),
+    "style_layer_weights": tuple(
+        share / 341 / scale
+        for share, scale in zip((256, 64, 16, 4, 1), CAFFE_SCALES, strict=True)
+    ),
+    "style_blend": "statistics",
+    "content_weight": 0.03 / RELU4_2_SCALE,
+    "tv_loss": "tv_nine_point",
+    "tv_weight": 2.0,
+    "padding": "replicate",
+    "padding_layers": "first",
+    "scale_steps": (80, 40),
+    "scale_ratio": math.sqrt(2),
+}
+"""crowsonkb's losses brought to the scale of the original VGG19, in fewer steps."""
+
 RECIPES: dict[str, Recipe] = {
     "jnst": Recipe(
-        style_loss="wasserstein2",
-        style_options=(("form", "factored"),),
-        style_layer_weights=tuple(
-            share / 341 / scale
-            for share, scale in zip((256, 64, 16, 4, 1), CAFFE_SCALES, strict=True)
-        ),
-        style_blend="statistics",
-        content_weight=0.03 / RELU4_2_SCALE,
-        tv_loss="tv_nine_point",
-        tv_weight=2.0,
-        padding="replicate",
-        padding_layers="first",
+        **JNST,  # type: ignore[arg-type]
         learning_rate=0.05,
         beta2=0.99,
-        scale_steps=(80, 40),
-        scale_ratio=math.sqrt(2),
         ema=0.9,
         returns="ema",
         source="Ours, the default: crowsonkb's losses brought to the scale of the "
         "original VGG19 and to a twentieth of its steps. All terms are means, so that "
         "weights do not change with size.",
+    ),
+    "jnst-lbfgs": Recipe(
+        **JNST,  # type: ignore[arg-type]
+        optimizer="lbfgs_torch",
+        learning_rate=1.0,
+        source="Ours: the default's objective by L-BFGS, which ends lower in as many "
+        "steps (benchmarks/time_to_quality.py). Not the default, because L-BFGS wants "
+        "a loss that is the same function at every step; sampled ones are not.",
     ),
     "notebook-texture": Recipe(
         **NOTEBOOK,  # type: ignore[arg-type]

@@ -1,0 +1,147 @@
+"""Time until a run is as good as crowsonkb's long schedule leaves it.
+
+The objective is the default recipe's. Its long schedule (crowsonkb's scales, steps,
+learning rate and average) says which loss to reach: that of the image it returns, at
+the final size. Every rival then runs until the image it would return is as good, or
+its steps are over. Loop time alone counts, without compiling; losses are computed
+outside of it. A rival is a change of the default recipe: add one to `RIVALS`.
+
+    python benchmarks/time_to_quality.py --size 256 --json OUT.json --plot OUT.png
+"""
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+import jnst
+from jnst.files import write_json
+from jnst.image import load_image, resize_image
+from jnst.objective import total
+from jnst.record import device, versions
+from jnst.targets import Targets, make_targets, static_part, weight_arrays
+
+DATA = Path(jnst.__file__).parent / "data"
+LONG = {"scale_steps": (1000, 500), "learning_rate": 0.02, "ema": 0.99}
+ONE_SIZE = {"scale_ratio": 1.0, "scale_steps": (160,)}
+LBFGS = {
+    "optimizer": "lbfgs_torch",
+    "learning_rate": 1.0,
+    "ema": 0.0,
+    "returns": "last",
+}
+RIVALS = {
+    "default recipe: Adam, coarse to fine": {},
+    "Adam, coarse to fine, 80 + 100 + 100": {"scale_steps": (80, 100)},
+    "recipe jnst-lbfgs: L-BFGS, coarse to fine": LBFGS,
+    "L-BFGS, one size": LBFGS | ONE_SIZE,
+    "Adam, one size": ONE_SIZE | {"scale_steps": (240,)},
+}
+EVERY = 5
+
+
+def make_judge(images):
+    """Return a function from an image in [0, 1] to the default objective's loss."""
+    recipe, params = jnst.RECIPES["jnst"], jnst.load_weights("vgg19")
+    static, blend = static_part(recipe), jnp.ones(1)
+    content, style = (jnp.asarray(image)[None] for image in images)
+    found = jax.jit(make_targets, static_argnums=4)(
+        params, content, [style], blend, static
+    )
+    targets = Targets(*found, blend, *weight_arrays(recipe))
+    judged = jax.jit(total, static_argnums=3)
+
+    def judge(image):
+        key = jax.random.key(0)
+        return float(judged(jnp.asarray(image)[None], params, targets, static, key)[0])
+
+    return judge
+
+
+class Reached(Exception):
+    """Ends a run that is good enough."""
+
+
+def watch(images, judge, goal, changes):
+    """Run until the goal; the curve of (loop seconds, loss) at the final size."""
+    curve, shape = [], images[0].shape[:2]
+
+    def look(progress):
+        if progress.image.shape[:2] != shape:
+            return
+        curve.append((progress.seconds, judge(progress.image)))
+        if curve[-1][1] <= goal:
+            raise Reached
+
+    try:
+        jnst.stylize(*images, on_progress=look, save_every=EVERY, **changes)
+    except Reached:
+        return curve
+    return curve
+
+
+def pair(size):
+    """The demo pair, content `size` pixels wide, style of the same longer side."""
+    images = []
+    for name in ("demo_content.jpg", "demo_style.jpg"):
+        pixels = load_image(DATA / name)
+        scale = size / max(pixels.shape[:2])
+        shape = tuple(round(side * scale) for side in pixels.shape[:2])
+        images.append(resize_image(pixels, shape))
+    return images
+
+
+def plot(rows, goal, path):
+    """Draw loss over loop seconds, one line a rival."""
+    from jnst.plots import new_figure, save_figure
+
+    figure = new_figure(7, 4.5)
+    axes = figure.subplots()
+    for row in rows:
+        seconds, losses = zip(*row["curve"], strict=True)
+        axes.plot(seconds, losses, label=row["name"])
+    axes.axhline(goal, color="grey", linestyle=":", label="goal")
+    axes.set(xscale="log", yscale="log", xlabel="loop time (s)", ylabel="loss")
+    axes.legend()
+    save_figure(figure, path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--json")
+    parser.add_argument("--plot")
+    parser.add_argument(
+        "--go-on",
+        type=argparse.FileType(),
+        metavar="FILE",
+        help="keep the runs in an earlier JSON file of this machine and size",
+    )
+    options = parser.parse_args()
+    images = pair(options.size)
+    judge = make_judge(images)
+    kept = {}
+    if options.go_on:
+        kept = {row["name"]: row for row in json.loads(options.go_on.read())["rows"]}
+    goal, rows = -math.inf, []
+    for name, changes in ({"crowsonkb's schedule": LONG} | RIVALS).items():
+        curve = kept[name]["curve"] if name in kept else None
+        curve = curve or watch(images, judge, goal, changes)
+        goal = curve[-1][1] if not rows else goal
+        seconds, loss = curve[-1]
+        row = {"name": name, "changes": changes, "seconds": seconds, "loss": loss}
+        row["ratio"] = seconds / (rows[0]["seconds"] if rows else seconds)
+        rows.append(row | {"reached": loss <= goal, "curve": curve})
+        print(row | {"reached": loss <= goal}, flush=True)
+    about = {"device": device(), "versions": versions(), "size_px": options.size}
+    if options.json:
+        write_json(options.json, {**about, "goal": goal, "rows": rows})
+    if options.plot:
+        plot(rows, goal, options.plot)
+
+
+if __name__ == "__main__":
+    main()
