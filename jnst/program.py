@@ -40,9 +40,9 @@ COMPILER_OPTIONS = {
 
 
 @functools.cache
-def compiler_options() -> dict[str, str]:
+def compiler_options() -> dict[str, str | bool]:
     """Return `COMPILER_OPTIONS` of this backend, none if this jaxlib knows them not."""
-    options = COMPILER_OPTIONS.get(jax.default_backend(), {})
+    options: dict[str, str | bool] = {**COMPILER_OPTIONS.get(jax.default_backend(), {})}
     try:
         jax.jit(lambda: 0).lower().compile(compiler_options=options)
     except jax.errors.JaxRuntimeError:
@@ -70,7 +70,7 @@ def keep_programs() -> Path | None:
     Returns:
       The folder now in use, `programs/` in `jnst.files.cache_folder()`; or None.
     """
-    config = jax.config
+    config: Any = jax.config
     if config.jax_compilation_cache_dir or not config.jax_enable_compilation_cache:
         return None
     if sys.platform == "darwin":  # large programs read back crash jaxlib below 0.10

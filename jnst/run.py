@@ -52,7 +52,8 @@ def _targets(
     layers, terms = weight_arrays(recipe)
     arguments = params, *images, blend
     program, seconds = compiled(make_targets, arguments, static_part(recipe))
-    return Targets(*program(*arguments), blend, layers, terms), seconds
+    content, styles, constants = program(*arguments)
+    return Targets(content, styles, constants, blend, layers, terms), seconds
 
 
 def _first_image(

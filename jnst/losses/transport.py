@@ -208,7 +208,8 @@ def wasserstein2(statistic: Gaussian, target: Gaussian, *, form: str = "sum") ->
     else:
         product = target.root @ ours @ target.root
     exact = form == "sum"
-    trace = _eigen_trace_of_root(product) if exact else trace_of_root(product, form)
+    root = _eigen_trace_of_root(product) if exact else trace_of_root(product, form)
+    trace = jnp.asarray(root)
     spread = jnp.trace(ours) + jnp.trace(theirs) - 2 * trace
     distance = jnp.sum((statistic.mean - target.mean) ** 2) + spread
     return distance if exact else distance / statistic.mean.shape[0]
