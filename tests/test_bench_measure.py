@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import jnst.targets
 from jnst import optimize
 from jnst.bench import measure as measuring
+from jnst.bench import peers as peers_module
+from jnst.bench import prepared as prepared_module
 from jnst.bench.cases import OBJECTIVE, Case, make_cases, make_pictures, with_loss
 from jnst.bench.measure import measure, on_host, time_in_turn
 from jnst.bench.peers import PEERS
@@ -125,7 +126,8 @@ def test_parameters_are_prepared_as_a_run_prepares_them(
         seen.append(recipe)
         return params
 
-    monkeypatch.setattr(jnst.targets, "network_params", network_params, raising=False)
+    for module in (prepared_module, peers_module):
+        monkeypatch.setattr(module, "network_params", network_params)
     make(Case(SHORT, 32), vgg19)
     assert seen == [SHORT] * times  # a peer with our network prepares its own
 
@@ -178,9 +180,9 @@ def test_calls_are_timed_in_turn():
 
 
 def test_the_figures_of_a_row_follow_from_its_time(vgg19, monkeypatch):
-    monkeypatch.setattr(measuring, "time_in_turn", lambda calls, n: {"jnst": [0.2] * n})
     monkeypatch.setattr(measuring, "peak_tflops", lambda *a, **k: 1e-3)
-    row = measure(Case(SHORT, 32, 2), vgg19, repeats=3)
+    timer = lambda calls, n: {"jnst": [0.2] * n}  # noqa: E731
+    row = measure(Case(SHORT, 32, 2), vgg19, repeats=3, timer=timer)
     steps = row["steps_per_call"]
     assert row["step_ms"] == pytest.approx(200 / steps)
     assert row["step_ms_deciles"] == pytest.approx([200 / steps] * 2)
