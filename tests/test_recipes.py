@@ -31,7 +31,7 @@ def pictures(name):
 
 def twin_terms(name, image):
     _, content, style = pictures(name)
-    if name == "jnst":
+    if name in ("jnst", "jnst-lbfgs"):
         return references_network.terms_by_fields(
             RECIPES[name], tiny_arrays(), image, content, style
         )
@@ -62,14 +62,16 @@ def case(name):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_term_equals_the_twin(name, quick_compile):
+    # Eight scaled Newton-Schulz iterations leave 1e-6 of a root.
+    rtol = 5 * TERMS_RTOL if name.startswith("jnst") else TERMS_RTOL
     values, _ = case(name)
     expected = twin_terms(name, pictures(name)[0])
     assert values.keys() == expected.keys()
     for term, value in expected.items():
         assert value > 0
-        np.testing.assert_allclose(values[term], value, rtol=TERMS_RTOL, err_msg=term)
+        np.testing.assert_allclose(values[term], value, rtol=rtol, err_msg=term)
     total = sum(values.values())
-    np.testing.assert_allclose(total, sum(expected.values()), rtol=TERMS_RTOL)
+    np.testing.assert_allclose(total, sum(expected.values()), rtol=rtol)
 
 
 @pytest.mark.parametrize("name", RECIPES)
