@@ -166,6 +166,15 @@ class Recipe:
         _check_numbers(self)
 
 
+def winograd_serves(recipe: Recipe) -> bool:
+    """Tell whether Winograd's convolution can do what a recipe's network does.
+
+    It is for float32 and zeros beyond the border; the first convolution is XLA's.
+    """
+    zeros = recipe.padding == "zeros" or recipe.padding_layers == "first"
+    return zeros and recipe.dtype == "float32"
+
+
 def _check_names(recipe: Recipe) -> None:
     check_one_of("style loss", recipe.style_loss, STYLE_LOSSES)
     check_one_of("content loss", recipe.content_loss, CONTENT_LOSSES)
@@ -176,8 +185,7 @@ def _check_names(recipe: Recipe) -> None:
     check_one_of("padding_layers", recipe.padding_layers, ("all", "first"))
     check_one_of("dtype", recipe.dtype, ("float32", "bfloat16"))
     check_one_of("convolution", recipe.convolution, CONVOLUTIONS)
-    zeros = recipe.padding == "zeros" or recipe.padding_layers == "first"
-    if recipe.convolution == "winograd" and not (zeros and recipe.dtype == "float32"):
+    if recipe.convolution == "winograd" and not winograd_serves(recipe):
         raise ValueError(
             "convolution=winograd needs dtype=float32, and padding=zeros or "
             "padding_layers=first; set convolution=auto"

@@ -16,7 +16,7 @@ from jnst.convolution import prepare
 from jnst.layers import IMAGE_LAYER
 from jnst.losses import CONTENT_LOSSES, IMAGE_LOSSES, STYLE_LOSSES
 from jnst.losses.rows import with_options
-from jnst.recipe import Recipe
+from jnst.recipe import Recipe, winograd_serves
 from jnst.vgg import extract, pool
 
 TERMS = ("content", "style", "tv")
@@ -97,9 +97,7 @@ def weight_arrays(recipe: Recipe) -> tuple[dict[str, Array], dict[str, Array]]:
 def network_params(params: Params, recipe: Recipe) -> Params:
     """Prepare the parameters of a network for a recipe's convolutions, once a run."""
     layers = (*recipe.content_layers, *recipe.style_layers)
-    zeros = recipe.padding == "zeros" or recipe.padding_layers == "first"
-    able = zeros and recipe.dtype == "float32"
-    choice = recipe.convolution if able else "xla"
+    choice = recipe.convolution if winograd_serves(recipe) else "xla"
     return prepare(params, layers, convolution=choice)
 
 
