@@ -25,6 +25,15 @@ def _subplots(count, height, width=9.0):
     return figure, figure.subplots(count, 1, squeeze=False)[:, 0]
 
 
+def _by_machine(machines, row_height):
+    """A figure, and (axes, rows) of each machine's bars, titled."""
+    height = sum(0.9 + row_height * len(rows) for rows in machines.values())
+    figure, all_axes = _subplots(len(machines), height)
+    for axes, machine in zip(all_axes, machines, strict=True):
+        axes.set_title(machine, fontsize=9)
+    return figure, list(zip(all_axes, machines.values(), strict=True))
+
+
 def plot_variants(path, latest):
     """Bars of step time for every variant of the latest run of each machine.
 
@@ -32,10 +41,8 @@ def plot_variants(path, latest):
       path: File to write.
       latest: {machine: rows of its latest run of the suite}.
     """
-    figure, all_axes = _subplots(
-        len(latest), sum(0.9 + 0.26 * len(rows) for rows in latest.values())
-    )
-    for axes, (machine, rows) in zip(all_axes, latest.items(), strict=True):
+    figure, parts = _by_machine(latest, 0.26)
+    for axes, rows in parts:
         labels = [f"{row['axis']}: {row['text']}" for row in rows]
         values = [row["step_ms"] for row in rows]
         spread = [
@@ -49,7 +56,6 @@ def plot_variants(path, latest):
         axes.set(xlabel="ms a step, whiskers from 10 % to 90 %")
         if max(values) > WIDE * min(values):  # else bars are in proportion
             axes.set_xscale("log")
-        axes.set_title(machine, fontsize=9)
         axes.margins(x=0.12)
     save_figure(figure, path)
 
@@ -87,17 +93,14 @@ def plot_peers(path, peers):
       path: File to write.
       peers: {machine: rows with a peer}, the latest of each kind.
     """
-    figure, all_axes = _subplots(
-        len(peers), sum(0.9 + 0.3 * len(rows) for rows in peers.values())
-    )
-    for axes, (machine, rows) in zip(all_axes, peers.items(), strict=True):
+    figure, parts = _by_machine(peers, 0.3)
+    for axes, rows in parts:
         labels = [f"{r['peer']}, {r['size_px']} px, {r['dtype']}" for r in rows]
         values = [row["ratio"] for row in rows]
         colours = [OURS if value <= 1 else OTHERS for value in values]
         _barh(axes, labels, values, colours, ".2f")
         axes.axvline(1, color="#333333", linewidth=1)
         axes.set(xlabel="our time / theirs, in turn in one run; below 1 we are faster")
-        axes.set_title(machine, fontsize=9)
         axes.margins(x=0.1)
     save_figure(figure, path)
 

@@ -17,9 +17,8 @@ from jnst.cli.bench_topology import COLUMNS as TOPOLOGY_COLUMNS
 from jnst.cli.bench_topology import SCHEMA as TOPOLOGY_SCHEMA
 from jnst.cli.bench_topology import cell as topology_cell
 
-STEP_COLUMNS = {
+CASE_COLUMNS = {
     # Heading: (field of a flat row, format).
-    "axis": ("axis", ""),
     "px": ("size_px", "d"),
     "batch": ("batch", "d"),
     "dtype": ("dtype", ""),
@@ -27,6 +26,10 @@ STEP_COLUMNS = {
     "optimiser": ("optimizer", ""),
     "convolution": ("convolution", ""),
     "backbone": ("backbone", ""),
+}
+STEP_COLUMNS = {
+    "axis": ("axis", ""),
+    **CASE_COLUMNS,
     "compile s": ("compile_s", ".1f"),
     "step ms": ("step_ms", ".4g"),
     "10 %": ("step_ms_p10", ".4g"),
@@ -34,11 +37,7 @@ STEP_COLUMNS = {
     "Mpx-steps/s": ("mpx_steps_per_s", ".3g"),
 }
 LIMIT_COLUMNS = {
-    "px": ("size_px", "d"),
-    "batch": ("batch", "d"),
-    "dtype": ("dtype", ""),
-    "convolution": ("convolution", ""),
-    "backbone": ("backbone", ""),
+    **CASE_COLUMNS,
     "GFLOP an image": ("gflop_per_step", ".1f"),
     "TFLOP/s": ("tflop_per_s", ".3g"),
     "limit, TFLOP/s": ("limit_tflop_per_s", ".3g"),
@@ -68,13 +67,7 @@ MEMORY_COLUMNS = {
     "PyTorch, with weights": ("peer_loaded_rss_mib", ".0f"),
 }
 PROGRAM_COLUMNS = {
-    "px": ("size_px", "d"),
-    "batch": ("batch", "d"),
-    "dtype": ("dtype", ""),
-    "style loss": ("loss", ""),
-    "optimiser": ("optimizer", ""),
-    "convolution": ("convolution", ""),
-    "backbone": ("backbone", ""),
+    **CASE_COLUMNS,
     "peak MiB": ("peak_mib", ".0f"),
     "told by": ("peak_source", ""),
 }

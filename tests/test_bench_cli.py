@@ -117,7 +117,8 @@ def error_line(err):
         (("--recipe", "gatis"), "Did you mean 'gatys'"),
         (("--set", "poling=max"), "Did you mean 'pooling'"),
         (("--threshold", "0.5"), "threshold must be at least 1"),
-        (("--against", "absent.json"), "absent.json"),
+        (("--against", "absent.json"), "'absent.json': No such file or directory"),
+        (("--against", "bytes.json"), "is not JSON"),
         (("--against", "other.json"), "has schema 'jnst-bench-0'"),
         (("--against", "text.json"), "is not JSON"),
         (("-o", "there.json"), "exists already"),
@@ -131,6 +132,7 @@ def test_bad_input_is_one_line_and_nothing_runs(run, arguments, message, tmp_pat
     (tmp_path / "other.json").write_text('{"schema": "jnst-bench-0"}')
     (tmp_path / "text.json").write_text("no JSON")
     (tmp_path / "there.json").write_text("{}")
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xd8")
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert message in error_line(err)

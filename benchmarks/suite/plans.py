@@ -10,19 +10,22 @@ from typing import NamedTuple
 from jnst.bench.cases import OBJECTIVE, Case, with_loss
 from jnst.recipe import Recipe
 
+LOSSES = ("mean_std", "wasserstein2", "nnfm")  # cheaper than Gram, dearer, a matching
+OPTIMIZERS = ("lbfgs", "lbfgs_torch")
+
 
 class Plan(NamedTuple):
     """How much is measured; `tiny` is for a test of the suite itself."""
 
     base_px: int  # every axis but size is varied at this one
     sizes: tuple[int, ...]
-    dtypes: tuple[str, ...]
-    losses: tuple[str, ...]
-    optimizers: tuple[str, ...]
     batches: tuple[int, ...]
     peer_sizes: tuple[int, ...]
     start_px: int  # cold start
     matmul: int  # side of the square matrices whose product is the limit
+    dtypes: tuple[str, ...] = ("bfloat16",)
+    losses: tuple[str, ...] = LOSSES
+    optimizers: tuple[str, ...] = OPTIMIZERS
     most_channels: int = 512
     repeats: int = 7
     warmup: int = 2
@@ -30,8 +33,6 @@ class Plan(NamedTuple):
     recipe: Recipe = OBJECTIVE
 
 
-LOSSES = ("mean_std", "wasserstein2", "nnfm")  # cheaper than Gram, dearer, a matching
-OPTIMIZERS = ("lbfgs", "lbfgs_torch")
 SHALLOW = dataclasses.replace(
     OBJECTIVE, style_layers=("relu1_1", "relu2_1"), content_layers=("relu1_2",)
 )
@@ -39,9 +40,6 @@ PLANS = {
     "cpu": Plan(
         base_px=128,
         sizes=(64, 128, 256, 512),
-        dtypes=("bfloat16",),
-        losses=LOSSES,
-        optimizers=OPTIMIZERS,
         batches=(2,),
         peer_sizes=(128, 256),
         start_px=256,
@@ -50,9 +48,6 @@ PLANS = {
     "accelerator": Plan(
         base_px=512,
         sizes=(256, 512, 1024, 2048),
-        dtypes=("bfloat16",),
-        losses=LOSSES,
-        optimizers=OPTIMIZERS,
         batches=(4,),
         peer_sizes=(512, 1024),
         start_px=512,
@@ -61,7 +56,6 @@ PLANS = {
     "tiny": Plan(
         base_px=32,
         sizes=(32,),
-        dtypes=("bfloat16",),
         losses=LOSSES[:1],
         optimizers=OPTIMIZERS[1:],
         batches=(2,),

@@ -125,10 +125,9 @@ def read_document(path: str | Path) -> dict[str, Any]:
       FileNotFoundError: If there is no such file.
       ValueError: If it is no such document, or one of another schema.
     """
-    text = Path(path).read_text(encoding="utf-8")
     try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:  # neither JSON nor even text
         raise ValueError(f"{str(path)!r} is not JSON: {error}") from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != SCHEMA:

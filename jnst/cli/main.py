@@ -73,7 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe has gone: nobody to tell
         return 0
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        known = error.filename is not None and error.strerror
+        return fail(f"{error.filename!r}: {error.strerror}" if known else error, 2)
+    except ValueError as error:
         return fail(error, 2)
     except (FloatingPointError, MemoryError) as error:
         return fail(error or "out of memory; use a smaller --size", 1)
