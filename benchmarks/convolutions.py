@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnst.convolution import WINOGRAD, convolve, transformed_kernel
+from jnst.convolution import WINOGRAD, convolve
 from jnst.files import write_json
 from jnst.record import device, versions
+from jnst.winograd import transformed_kernel
 
 LAYERS = {  # one of each shape: halvings of the image, input and output channels
     "conv1_2": (0, 64, 64),
@@ -34,7 +35,8 @@ def both_ways(maps, layer):
     """Convolve, and take the gradient of a sum of squares, ReLU and all."""
 
     def energy(x):
-        return jnp.sum(jax.nn.relu(convolve(x, layer, padding="constant")) ** 2)
+        found = convolve(x, layer, padding="constant", rectify=True)
+        return jnp.sum(found**2)
 
     return jax.grad(energy)(maps)
 

@@ -262,7 +262,7 @@ def features(
       layers: Layers by any usual name: relu4_2, conv4_2 (before the ReLU),
         block4_conv2 (Keras, after it).
       weights: As in `stylize`.
-      pooling: Key of `jnst.vgg.POOLINGS`.
+      pooling: Key of `jnst.pooling.POOLINGS`.
 
     Returns:
       {layer as named: feature map [1, h, w, C], float32}.

@@ -1,175 +1,31 @@
-"""3x3 convolutions of the network: how one is computed, and which layer takes which.
+"""3x3 convolutions of the network: which layer takes which algorithm.
 
-XLA's own convolution serves any device. On a CPU most layers run faster as Winograd's
-F(4x4, 3x3): the map is cut into tiles of 4x4 outputs, each 6x6 inputs; input and
-kernel are transformed, multiplied position by position (2.25 products for each output
-where the definition takes 9), and transformed back. Kernels are frozen, so that theirs
-is transformed once, by `prepare`, and rides in the layer's parameters: a layer that has
-`WINOGRAD` among its parameters may use it. Maps are [N, H, W, C], kernels HWIO.
-To change which layers do, edit `LEAST_CHANNELS`.
+XLA's own convolution serves any device. On a CPU most layers run faster as Winograd's,
+`jnst.winograd`; kernels are transformed once, by `prepare`, and ride in the layer's
+parameters: a layer that has `WINOGRAD` among its parameters uses it. To change which
+layers do, edit `LEAST_CHANNELS`.
 """
 
-import functools
 import math
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from jnst.base import Params, check_one_of
+from jnst.frugal import Maps
 from jnst.layers import IMAGE_LAYER, backbone_of, canonical_layer, layer_names
+from jnst.winograd import transformed_kernel, winograd
 
 CONVOLUTIONS = ("auto", "xla", "winograd")
 WINOGRAD = "winograd"
 """Name of the transformed kernel among a layer's parameters, [36, O, I]."""
 
-POINTS = (0.0, 1.0, -1.0, 2.0, -0.5)
-"""Where polynomials are evaluated, besides infinity. Of the sets tried the most exact;
-closed under p -> -1 / p, so that the backward pass shares the transformed kernel."""
-
 LEAST_CHANNELS = {"cpu": 64}
 """By backend: input channels from which Winograd is faster than XLA's convolution, at
 any size of map (benchmarks/convolutions.py); other backends never take it unasked."""
-
-STRIP_TILES, MOST_STRIPS = 512, 8
-"""Tiles worked on together: few save memory, many save compiling."""
-
-FEW_TILES = 64
-"""Up to so many, the kernel is the larger factor of the product."""
-
-_dot = functools.partial(lax.dot, precision="highest")  # no TF32, nor bfloat16
-
-Maps = Float[Array, "n h w _"]
-Kernel = Float[Array, "3 3 i o"]
-
-
-@functools.cache
-def matrices() -> tuple[np.ndarray, ...]:
-    """Return the transforms of Winograd's F(4, 3).
-
-    Returns:
-      Kernel's [6, 3], input's [6, 6] and output's [4, 6]; then input's and output's for
-      the backward pass, where the kernel is flipped, with the kernel's kept.
-
-    References:
-      Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
-      eq. 8. Theirs are the points 0, 1, -1, 2, -2; ours have half the rounding error
-      (Barabasz et al, "Error Analysis and Improving the Accuracy of Winograd
-      Convolution", 2018). The backward transforms are ours: alternating signs turn the
-      flipped kernel's value at p into p^2 times the kernel's own at -1 / p.
-    """
-
-    def powers(count: int) -> np.ndarray:
-        rows = [[p**k for k in range(count)] for p in POINTS]
-        return np.array([*rows, [0] * (count - 1) + [1]])
-
-    factors = [np.prod([p - q for q in POINTS if q != p]) for p in POINTS] + [1]
-    scale = np.array(factors).reshape(6, 1)
-    kernel, output = powers(3) / scale, powers(4).T
-    input_ = np.linalg.inv(powers(6)).T * scale
-    partner = [5, *(POINTS.index(-1 / p) for p in POINTS[1:]), 0]
-    weight = np.array([1, *(p**2 for p in POINTS[1:]), 1]).reshape(6, 1) / scale
-    signs = (-1.0) ** np.arange(6)
-    turned_input = (weight * scale[partner] * input_ * signs)[partner]
-    turned_output = (signs[:4].reshape(4, 1) * output)[:, partner]
-    found = kernel, input_, output, turned_input, turned_output
-    return tuple(matrix.astype(np.float32) for matrix in found)
-
-
-@jax.jit
-def transformed_kernel(kernel: Kernel) -> Float[Array, "36 o i"]:
-    """Transform a kernel for `winograd`."""
-    matrix = np.kron(matrices()[0], matrices()[0])
-    taps = kernel.swapaxes(2, 3).reshape(9, -1)
-    return _dot(matrix, taps).reshape(36, *kernel.shape[:1:-1])
-
-
-def _products(left: Array, right: Array, *contracted: int) -> Array:
-    """Multiply 36 pairs of matrices over one dimension of each."""
-    over = (contracted[:1], contracted[1:]), ((0,), (0,))
-    return lax.dot_general(left, right, over, precision="highest")
-
-
-def _tiles(maps: Array, axis: int, count: int) -> Array:
-    """List the six phases of overlapping tiles: [6, ...], `axis` then counts tiles."""
-    last = 4 * count - 3
-    phases = [lax.slice_in_dim(maps, a, a + last, 4, axis) for a in range(6)]
-    return lax.concatenate([phase.reshape(1, -1) for phase in phases], 0)
-
-
-def _to_tiles(strip: Array, transform: np.ndarray) -> Array:
-    """Transform a strip [N, 4 R + 2, 4 C + 2, I] to its tiles [36, N R C, I]."""
-    n, height, width, channels = strip.shape
-    # Matrix products with as few as six rows beat sums of slices, and compile faster.
-    found = _dot(transform, _tiles(strip, 2, width // 4))
-    found = found.reshape(6, n, height, width // 4, channels)
-    found = _dot(transform, _tiles(found, 2, height // 4))
-    return found.reshape(36, -1, channels)
-
-
-def _convolved_strip(strip: Array, kernel: Array, backward: bool) -> Array:
-    """Convolve [N, 4 R + 2, 4 C + 2, I] to [N, 4 R, 4 C, O]."""
-    n, rows, columns = strip.shape[0], strip.shape[1] // 4, strip.shape[2] // 4
-    transform, output = matrices()[3:] if backward else matrices()[1:3]
-    found = _to_tiles(strip, transform)
-    channels_first = found.shape[1] <= FEW_TILES and not backward
-    if channels_first:  # XLA packs the second factor: let that be the small one
-        found = _products(kernel, found, 2, 2)  # [36, O, T]
-    else:
-        found = _products(found, kernel, 2, 1 if backward else 2)  # [36, T, O]
-    found = _dot(np.kron(output, output), found.reshape(36, -1))
-    if channels_first:
-        found = found.reshape(4, 4, -1, n, rows, columns).transpose(3, 4, 0, 5, 1, 2)
-    else:
-        found = found.reshape(4, 4, n, rows, columns, -1).transpose(2, 3, 0, 4, 1, 5)
-    return found.reshape(n, 4 * rows, 4 * columns, -1)
-
-
-@functools.partial(jax.jit, static_argnames="backward")
-def _convolved(maps: Maps, kernel: Array, backward: bool) -> Maps:
-    """Pad maps to whole tiles and convolve them strip by strip.
-
-    Jitted, so that layers of one shape are traced once.
-    """
-    _, height, width, _ = maps.shape
-    rows, columns = -(-height // 4), -(-width // 4)
-    border = (1, 4 * rows + 1 - height, 0), (1, 4 * columns + 1 - width, 0)
-    none = (0, 0, 0)
-    padded = lax.pad(maps, np.zeros((), maps.dtype), (none, *border, none))
-    tall = max(STRIP_TILES // columns, -(-rows // MOST_STRIPS))
-    starts = range(0, rows, tall)
-    strips = [padded[:, 4 * r : 4 * min(r + tall, rows) + 2] for r in starts]
-    found = [_convolved_strip(strip, kernel, backward) for strip in strips]
-    joined = found[0] if len(found) == 1 else lax.concatenate(found, 1)
-    return joined[:, :height, :width]
-
-
-@jax.custom_vjp
-def winograd(maps: Maps, kernel: Float[Array, "36 o i"]) -> Maps:
-    """Convolve with zeros beyond the border, by Winograd's F(4x4, 3x3).
-
-    Args:
-      maps: Of shape [N, H, W, I], float32.
-      kernel: From `transformed_kernel`; it is taken as frozen: its gradient is zero.
-
-    Returns:
-      Of shape [N, H, W, O]; about 1e-6 of the largest value from the definition.
-    """
-    return _convolved(maps, kernel, False)
-
-
-def _forward(maps: Maps, kernel: Array) -> tuple[Maps, Array]:
-    return winograd(maps, kernel), kernel
-
-
-def _backward(kernel: Array, cotangent: Maps) -> tuple[Maps, Array]:
-    return _convolved(cotangent, kernel, True), jnp.zeros_like(kernel)
-
-
-winograd.defvjp(_forward, _backward)
 
 
 def prepare(params: Params, layers: Sequence[str], *, convolution: str) -> Params:
@@ -208,7 +64,9 @@ def prepare(params: Params, layers: Sequence[str], *, convolution: str) -> Param
     return found
 
 
-def convolve(maps: Maps, layer: dict[str, Array], *, padding: str) -> Maps:
+def convolve(
+    maps: Maps, layer: dict[str, Array], *, padding: str, rectify: bool = False
+) -> Maps:
     """Convolve with a layer's 3x3 kernel and add its bias.
 
     Args:
@@ -216,6 +74,7 @@ def convolve(maps: Maps, layer: dict[str, Array], *, padding: str) -> Maps:
       layer: {"kernel": [3, 3, I, O], "bias": [O]}, or `WINOGRAD` from `prepare` in
         place of the kernel.
       padding: How the border is continued, as `jnp.pad` calls it.
+      rectify: Whether a ReLU follows.
 
     Returns:
       Of shape [N, H, W, O], of the type of `maps`.
@@ -231,7 +90,7 @@ def convolve(maps: Maps, layer: dict[str, Array], *, padding: str) -> Maps:
                 f"Winograd's convolution has zeros beyond the border and float32 maps, "
                 f"not {padding!r} and {maps.dtype}; set convolution=xla"
             )
-        return winograd(maps, layer[WINOGRAD]) + bias
+        return winograd(maps, layer[WINOGRAD], bias, rectify)
     if not zeros:
         maps = jnp.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)), padding)
     found = lax.conv_general_dilated(
@@ -241,4 +100,4 @@ def convolve(maps: Maps, layer: dict[str, Array], *, padding: str) -> Maps:
         padding="SAME" if zeros else "VALID",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
-    return found + bias
+    return jax.nn.relu(found + bias) if rectify else found + bias

@@ -20,7 +20,8 @@ from jnst.losses import (
     functions_of,
 )
 from jnst.losses.rows import RUN_TIME_OPTIONS
-from jnst.vgg import PADDINGS, POOLINGS
+from jnst.pooling import POOLINGS
+from jnst.vgg import PADDINGS
 
 Options = tuple[tuple[str, Any], ...]
 Number = float | int  # kept as a float: 1 is meant as 1.0
@@ -54,7 +55,7 @@ class Recipe:
       tv_weight: Multiplies it; 0 leaves it out.
       normalize_gradients: Whether every layer's gradient is divided by its L1 norm.
       diagnostics: Whether the history tells gradient norms and cosines of the terms.
-      pooling: Key of `jnst.vgg.POOLINGS`.
+      pooling: Key of `jnst.pooling.POOLINGS`.
       pooling_rescale: Keep the scale of max pooling.
       pooling_ceil: Whether odd sizes round up at a pooling, as in Caffe.
       padding: Key of `jnst.vgg.PADDINGS`.

@@ -14,6 +14,7 @@ from jnst.balance import balanced
 from jnst.base import Image, Params
 from jnst.image import resize_image
 from jnst.initial import INITS
+from jnst.memory import release_freed
 from jnst.optimize import State, run_chunk
 from jnst.program import chunk_lengths, compiled
 from jnst.recipe import Recipe
@@ -186,6 +187,7 @@ def run(
         program, spent = compiled(run_chunk, arguments, static, length)
         compile_seconds += spent
         jax.block_until_ready(arguments)  # targets were computed meanwhile
+        release_freed()
         for _ in range(stage.steps // look):
             start = time.perf_counter()
             count = look // length

@@ -16,8 +16,9 @@ from jnst.convolution import prepare
 from jnst.layers import IMAGE_LAYER
 from jnst.losses import CONTENT_LOSSES, IMAGE_LOSSES, STYLE_LOSSES
 from jnst.losses.rows import with_options
+from jnst.pooling import pool
 from jnst.recipe import Recipe, winograd_serves
-from jnst.vgg import extract, pool
+from jnst.vgg import extract
 
 TERMS = ("content", "style", "tv")
 

@@ -2,13 +2,12 @@
 
 Images are RGB in [0, 1], shape [1, H, W, 3]; `params["preprocess"]` turns them into
 what the weights were trained on. A network is described by its parameters alone:
-which backbone it is, and how wide, is read from them. To add a pooling or a padding,
-add a row to `POOLINGS` or `PADDINGS`; backbones and layer names are in `jnst.layers`.
+which backbone it is, and how wide, is read from them. To add a padding, add a row to
+`PADDINGS`; poolings are in `jnst.pooling`, backbones and layer names in `jnst.layers`.
 """
 
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jnst import frugal
 from jnst.base import FeatureMap, Image, Params, check_one_of
 from jnst.convolution import WINOGRAD, convolve
 from jnst.layers import BACKBONES as BACKBONES
@@ -25,43 +25,14 @@ from jnst.layers import (
     check_image_size,
     layer_names,
 )
+from jnst.pooling import POOLINGS, pool
 
-
-class Pooling(NamedTuple):
-    """A 2x2 pooling of stride 2.
-
-    Attributes:
-      reduce: Joins the four corners of all windows, each [1, h, w, C].
-      rescale: Factor that brings activations back to max pooling's scale
-        (crowsonkb/style-transfer-pytorch, `pooling_scales`).
-      commutes: Whether a ReLU may as well come after it.
-    """
-
-    reduce: Any
-    rescale: float
-    commutes: bool = False
-
-
-def _max4(a: Array, b: Array, c: Array, d: Array) -> Array:
-    # Strided slices and maxima: XLA's reduce_window has a slow backward on CPU.
-    return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
-
-
-def _mean4(a: Array, b: Array, c: Array, d: Array) -> Array:
-    return (a + b + c + d) / 4
-
-
-def _norm4(a: Array, b: Array, c: Array, d: Array) -> Array:
-    squares = a * a + b * b + c * c + d * d
-    positive = squares > 0  # the root's derivative at 0 is infinite
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0)
-
-
-POOLINGS: dict[str, Pooling] = {
-    "max": Pooling(_max4, 1.0, commutes=True),
-    "average": Pooling(_mean4, 2.0),
-    "l2": Pooling(_norm4, 0.78),
+PADDINGS: dict[str, str] = {
+    "zeros": "constant",
+    "replicate": "edge",
+    "reflect": "reflect",
 }
+"""How a convolution sees beyond the border, as `jnp.pad` calls it."""
 
 
 def _late_relus(names: Sequence[str], wanted: Sequence[str], pooling: str) -> set[str]:
@@ -77,38 +48,6 @@ def _late_relus(names: Sequence[str], wanted: Sequence[str], pooling: str) -> se
     return {relu for relu, after in pairs if after.startswith("pool")} - set(wanted)
 
 
-PADDINGS: dict[str, str] = {
-    "zeros": "constant",
-    "replicate": "edge",
-    "reflect": "reflect",
-}
-"""How a convolution sees beyond the border, as `jnp.pad` calls it."""
-
-
-def pool(x: FeatureMap, kind: str, *, rescale: bool, ceil: bool) -> FeatureMap:
-    """Pool 2x2 windows with stride 2.
-
-    Args:
-      x: Feature map [1, H, W, C].
-      kind: Key of `POOLINGS`.
-      rescale: Whether to multiply by the pooling's `rescale`.
-      ceil: Whether an odd last row or column makes a window of its own (Caffe,
-        MatConvNet, TensorFlow's "SAME") or is dropped (Keras, torchvision).
-
-    Returns:
-      Feature map [1, H // 2, W // 2, C], rounded up where `ceil`.
-    """
-    _, height, width, _ = x.shape
-    if ceil:  # a repeated edge changes neither the maximum nor the mean of a window
-        x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), "edge")
-    else:
-        x = x[:, : height // 2 * 2, : width // 2 * 2]
-    corners = [x[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
-    factor = POOLINGS[kind].rescale if rescale else 1.0
-    pooled = POOLINGS[kind].reduce(*corners)
-    return pooled if factor == 1.0 else pooled * factor
-
-
 class Convolution(nn.Module):
     """A layer of `jnst.convolution.convolve`, which its parameters decide.
 
@@ -121,8 +60,8 @@ class Convolution(nn.Module):
     padding: str
 
     @nn.compact
-    def __call__(self, x: FeatureMap) -> FeatureMap:
-        """Map [1, H, W, I] to [1, H, W, features]."""
+    def __call__(self, x: FeatureMap, rectify: bool = False) -> FeatureMap:
+        """Map [1, H, W, I] to [1, H, W, features], and rectify if asked."""
         shape = (3, 3, x.shape[-1], self.features)
         layer = {"bias": self.param("bias", nn.initializers.zeros, shape[-1:])}
         if self.has_variable("params", WINOGRAD):
@@ -130,7 +69,7 @@ class Convolution(nn.Module):
         else:
             start = nn.initializers.lecun_normal()
             layer["kernel"] = self.param("kernel", start, shape)
-        return convolve(x, layer, padding=self.padding)
+        return convolve(x, layer, padding=self.padding, rectify=rectify)
 
 
 class VGG(nn.Module):
@@ -140,7 +79,7 @@ class VGG(nn.Module):
       backbone: Key of `BACKBONES`.
       channels: Output channels of each convolution, by name.
       layers: Canonical names of the layers to return.
-      pooling: Key of `POOLINGS`.
+      pooling: Key of `jnst.pooling.POOLINGS`.
       pooling_rescale: See `Pooling.rescale`.
       pooling_ceil: See `pool`.
       padding: Key of `PADDINGS`.
@@ -163,30 +102,46 @@ class VGG(nn.Module):
         features = {}
         names = layer_names(self.backbone)
         depth = max(names.index(layer) for layer in self.layers)
-        names, waits = names[: depth + 1], False
-        late = _late_relus(names, self.layers, self.pooling)
-        for name in names:
+        names = names[: depth + 1]
+        late, joined = self._relus_elsewhere(names)
+        for before, name, after in zip(
+            ["", *names[:-1]], names, [*names[1:], ""], strict=True
+        ):
             if name.startswith("conv"):
-                x = self._convolve(x, name)
-            elif name.startswith("relu"):
-                waits = name in late
-                x = x if waits else nn.relu(x)
-            else:
-                x = pool(
-                    x,
-                    self.pooling,
-                    rescale=self.pooling_rescale,
-                    ceil=self.pooling_ceil,
-                )
-                x = nn.relu(x) if waits else x
+                x = self._convolve(x, name, rectify=after in joined)
+            elif name.startswith("pool"):
+                x = self._pool(x, rectify=before in late)
+            elif name not in late | joined:
+                x = frugal.relu(x) if self._prepared() else nn.relu(x)
             if name in self.layers:
                 features[name] = x
         return features
 
-    def _convolve(self, x: FeatureMap, name: str) -> FeatureMap:
+    def _prepared(self) -> set[str]:
+        """List the convolutions that `jnst.convolution.prepare` prepared."""
+        layers = self.variables.get("params", {})
+        return {name for name, layer in layers.items() if WINOGRAD in layer}
+
+    def _relus_elsewhere(self, names: Sequence[str]) -> tuple[set[str], set[str]]:
+        """List the ReLUs that wait for a pooling, and those a convolution does."""
+        late, prepared = _late_relus(names, self.layers, self.pooling), self._prepared()
+        pairs = zip(names, names[1:], strict=False)
+        free = prepared - set(self.layers)
+        return late, {after for name, after in pairs if name in free} - late
+
+    def _pool(self, x: FeatureMap, rectify: bool) -> FeatureMap:
+        """Pool, and rectify if a ReLU has waited for it."""
+        apply = functools.partial(
+            pool, x, self.pooling, rescale=self.pooling_rescale, ceil=self.pooling_ceil
+        )
+        if self._prepared() and POOLINGS[self.pooling].commutes:
+            return apply(reduce=frugal.pooled_relu)
+        return nn.relu(apply()) if rectify else apply()
+
+    def _convolve(self, x: FeatureMap, name: str, rectify: bool) -> FeatureMap:
         first_only = self.padding_layers == "first" and name != "conv1_1"
         mode = PADDINGS["zeros" if first_only else self.padding]
-        return Convolution(dict(self.channels)[name], mode, name=name)(x)
+        return Convolution(dict(self.channels)[name], mode, name=name)(x, rectify)
 
 
 def preprocess(params: Params, image: Image) -> Image:
@@ -219,7 +174,7 @@ def extract(
       params: Parameters of a VGG, see `jnst.base.Params`.
       image: RGB in [0, 1], shape [1, H, W, 3].
       layers: Layers by any of their usual names, see `canonical_layer`.
-      pooling: Key of `POOLINGS`.
+      pooling: Key of `jnst.pooling.POOLINGS`.
       pooling_rescale: Keep the scale of max pooling, see `Pooling.rescale`.
       pooling_ceil: Round sizes up, see `pool`.
       padding: Key of `PADDINGS`.

@@ -21,7 +21,8 @@ every_module = pytest.mark.parametrize("path", MODULES, ids=IDS)
 ORDER = (
     ("base",),
     ("files", "memory"),
-    ("image", "color", "losses", "layers"),
+    ("image", "color", "losses", "layers", "frugal", "pooling"),
+    ("winograd",),
     ("convolution",),
     ("vgg",),
     ("initial", "data"),

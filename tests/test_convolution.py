@@ -8,9 +8,11 @@ import references_network as references
 from tiny import batch, picture, tiny_params
 
 import jnst
-from jnst import convolution, vgg
-from jnst.convolution import WINOGRAD, convolve, prepare, transformed_kernel, winograd
+from jnst import vgg
+from jnst import winograd as algorithm
+from jnst.convolution import WINOGRAD, convolve, prepare
 from jnst.targets import network_params
+from jnst.winograd import transformed_kernel
 
 # Winograd's rounding in float32, relative to the largest value; measured 3e-7 to 3e-6.
 TOLERANCE = 1e-5
@@ -29,6 +31,11 @@ def slow_convolution(maps, kernel):
     """Loops over the kernel's nine taps, in float64, map by map."""
     kernel, none = np.float64(kernel), np.zeros(kernel.shape[3])
     return np.stack([references.convolve(np.float64(x), kernel, none) for x in maps])
+
+
+def winograd(maps, kernel):
+    """The convolution alone."""
+    return algorithm.winograd(maps, kernel, jnp.zeros((1, 1, 1, 1)), False)
 
 
 def with_winograd(layer):
@@ -84,15 +91,15 @@ def test_a_kernel_of_one_one_shifts_the_map():
 
 
 def test_points_are_closed_under_the_negative_inverse():
-    finite = [p for p in convolution.POINTS if p]
+    finite = [p for p in algorithm.POINTS if p]
     assert {-1 / p for p in finite} == set(finite)
-    assert 0 in convolution.POINTS  # whose partner is infinity
+    assert 0 in algorithm.POINTS  # whose partner is infinity
 
 
 def test_transforms_convolve_one_row_exactly():
     """Toom-Cook in exact arithmetic: four outputs of a row, from float64 matrices."""
     kernel, transform, output, turned, turned_output = map(
-        np.float64, convolution.matrices()
+        np.float64, algorithm.matrices()
     )
     rng = np.random.default_rng(0)
     row, taps = rng.normal(size=6), rng.normal(size=3)
@@ -102,20 +109,43 @@ def test_transforms_convolve_one_row_exactly():
     np.testing.assert_allclose(flipped, np.convolve(row, taps, "valid"), atol=1e-6)
 
 
-def test_strips_join_without_a_seam(monkeypatch):
-    maps, layer = maps_and_layer(33, 20)
+@pytest.mark.parametrize("backward", [False, True])
+def test_strips_join_without_a_seam(monkeypatch, backward):
+    maps, layer = maps_and_layer(33, 20, outputs=5)
     kernel = transformed_kernel(layer["kernel"])
-    whole = winograd(maps, kernel)
-    monkeypatch.setattr(convolution, "STRIP_TILES", 5)
-    np.testing.assert_allclose(winograd(maps, kernel), whole, rtol=0, atol=1e-5)
+    whole = algorithm._convolved(maps, kernel, backward)
+    monkeypatch.setattr(algorithm, "STRIP_TILES", 5)
+    apart = algorithm._convolved(maps, kernel, backward)
+    assert_close(apart, whole)
 
 
 @pytest.mark.parametrize("few", [0, 10**6])
 def test_both_orders_of_the_product_agree(monkeypatch, few):
     maps, layer = maps_and_layer(12, 20)
-    monkeypatch.setattr(convolution, "FEW_TILES", few)
-    found = winograd(maps, transformed_kernel(layer["kernel"]))
+    monkeypatch.setattr(algorithm, "FEW_TILES", few)
+    found = algorithm._convolved(maps, transformed_kernel(layer["kernel"]), False)
     assert_close(found, slow_convolution(maps, layer["kernel"]))
+
+
+@pytest.mark.parametrize("rectify", [False, True])
+def test_bias_and_relu_in_one_piece_are_those_after_it(rectify, maybe_jit):
+    maps, layer = maps_and_layer(9, 14)
+    kernel, bias = (
+        transformed_kernel(layer["kernel"]),
+        layer["bias"].reshape(1, 1, 1, -1),
+    )
+    weights = jnp.cos(jnp.arange(9 * 14 * 3.0)).reshape(1, 9, 14, 3)
+
+    def joined(x):
+        return jnp.sum(weights * algorithm.winograd(x, kernel, bias, rectify))
+
+    def after(x):
+        found = winograd(x, kernel) + bias
+        return jnp.sum(weights * (jax.nn.relu(found) if rectify else found))
+
+    for differentiate in (lambda f: f, jax.grad):
+        found, expected = (maybe_jit(differentiate(f))(maps) for f in (joined, after))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
 
 
 def test_batches_and_vmap_convolve_each_map():

@@ -8,6 +8,7 @@ import references_network
 from tiny import batch, feature_map, picture, tiny_arrays, tiny_params
 
 from jnst import layers, vgg
+from jnst.pooling import POOLINGS, pool
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 ALL_19 = layers.layer_names("vgg19")
@@ -105,7 +106,7 @@ def test_all_layers_of_vgg16_equal_the_twin(vgg16):
     assert_features_equal(run(vgg16, image, names), twin(image, "vgg16"), names)
 
 
-@pytest.mark.parametrize("pooling", vgg.POOLINGS)
+@pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize(("rescale", "ceil"), [(True, False), (False, True)])
 def test_every_pooling_equals_the_twin_on_odd_sizes(vgg19, pooling, rescale, ceil):
     image = picture(23, 37)
@@ -123,18 +124,18 @@ def test_every_padding_equals_the_twin(vgg19, padding, padding_layers):
     assert_features_equal(found, twin(image, until="relu3_4", **options), names)
 
 
-@pytest.mark.parametrize("kind", vgg.POOLINGS)
+@pytest.mark.parametrize("kind", POOLINGS)
 @pytest.mark.parametrize("ceil", [False, True])
 def test_pooling_alone_equals_the_twin(kind, ceil, maybe_jit):
     x = feature_map(5, 6, 3)
-    fn = maybe_jit(lambda x: vgg.pool(x, kind, rescale=True, ceil=ceil))
+    fn = maybe_jit(lambda x: pool(x, kind, rescale=True, ceil=ceil))
     expected = references_network.pool(np.asarray(x[0], np.float64), kind, True, ceil)
     np.testing.assert_allclose(fn(x)[0], expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", vgg.POOLINGS)
+@pytest.mark.parametrize("kind", POOLINGS)
 def test_pooling_zeros_has_a_finite_gradient(kind):
-    total = lambda x: vgg.pool(x, kind, rescale=False, ceil=True).sum()  # noqa: E731
+    total = lambda x: pool(x, kind, rescale=False, ceil=True).sum()  # noqa: E731
     assert np.isfinite(jax.grad(total)(jnp.zeros((1, 3, 4, 2)))).all()
 
 
@@ -210,5 +211,5 @@ def test_no_layers_give_no_features(vgg19):
 
 def test_poolings_rescale_as_the_peer_measured():
     # crowsonkb/style-transfer-pytorch, VGGFeatures.poolings and pooling_scales.
-    scales = {name: row.rescale for name, row in vgg.POOLINGS.items()}
+    scales = {name: row.rescale for name, row in POOLINGS.items()}
     assert scales == {"max": 1.0, "average": 2.0, "l2": 0.78}

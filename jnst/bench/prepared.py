@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from jnst.base import Params
 from jnst.bench.cases import Case, make_pictures
+from jnst.memory import release_freed
 from jnst.optimize import State, init, run_chunk
 from jnst.program import chunk_lengths, compiled, compiler_options
 from jnst.recipe import Recipe
@@ -174,6 +175,7 @@ def prepare(case: Case, params: Params) -> Prepared:
     else:
         program, step_s = _compile_batch(arguments, static, length)
     jax.block_until_ready(arguments)
+    release_freed()
     box = [state]
     del state, arguments  # a donated state must have no other owner
 
