@@ -31,7 +31,7 @@ from jnst.vgg import mean_pixel
 
 
 def _batch(image: np.ndarray) -> Image:
-    return jnp.asarray(image, jnp.float32)[None]
+    return jax.device_put(np.asarray(image, np.float32)[None])
 
 
 def _images(
@@ -49,7 +49,7 @@ def _targets(
     params: Params, inputs: Inputs, images: tuple[Image, list[Image]], recipe: Recipe
 ) -> tuple[Targets, float]:
     """Start to compute targets; return them, and the seconds of compiling."""
-    blend = jnp.asarray(inputs.blend, jnp.float32)
+    blend = jax.device_put(np.asarray(inputs.blend, np.float32))
     layers, terms = weight_arrays(recipe)
     arguments = params, *images, blend
     program, seconds = compiled(make_targets, arguments, static_part(recipe))
@@ -91,7 +91,7 @@ def weighed(
         return recipe
     content, styles = _images(inputs, plan[0], plan[-1], recipe)
     first = _first_image(params, inputs, content, recipe)
-    blend = jnp.asarray(inputs.blend, jnp.float32)
+    blend = jax.device_put(np.asarray(inputs.blend, np.float32))
     return balanced(recipe, inputs.reference, first, params, styles, blend)
 
 

@@ -8,7 +8,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
+import jax
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jnst.base import Features, Image, Params, Scalar, Statistic
@@ -82,14 +83,15 @@ def static_part(recipe: Recipe) -> Recipe:
 def _layer_weights(recipe: Recipe, kind: str) -> Float[Array, "_"]:
     layers = getattr(recipe, f"{kind}_layers")
     weights = getattr(recipe, f"{kind}_layer_weights")
-    return jnp.asarray(weights or [1 / len(layers)] * len(layers), jnp.float32)
+    weights = weights or [1 / len(layers)] * len(layers)
+    return jax.device_put(np.asarray(weights, np.float32))
 
 
 def weight_arrays(recipe: Recipe) -> tuple[dict[str, Array], dict[str, Array]]:
     """Return the factors of layers and of terms as float32 arrays."""
     layers = {kind: _layer_weights(recipe, kind) for kind in ("content", "style")}
     terms = {
-        name: jnp.asarray(getattr(recipe, f"{name}_weight"), jnp.float32)
+        name: jax.device_put(np.float32(getattr(recipe, f"{name}_weight")))
         for name in active_terms(recipe)
     }
     return layers, terms

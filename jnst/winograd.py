@@ -165,7 +165,7 @@ def winograd(
 
 
 def _forward(maps: Maps, kernel: Array, bias: Array, rectify: bool) -> tuple[Maps, Any]:
-    found = winograd(maps, kernel, bias, rectify)
+    found = _layer(maps, kernel, bias, rectify)
     return found, (kernel, bias, found if rectify else None)
 
 

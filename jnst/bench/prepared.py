@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from jnst.base import Params
@@ -98,24 +99,24 @@ def _targets(found: tuple[Any, Any, Any], blend: Array, recipe: Recipe) -> Targe
 def _single(params: Params, case: Case) -> tuple[State, Targets, float]:
     """State and targets of one image, and the seconds of compiling."""
     pictures, recipe = make_pictures(case), case.recipe
-    content, style = jnp.asarray(pictures.contents[0]), jnp.asarray(pictures.style)
-    blend = jnp.ones(1, jnp.float32)
+    content, style = jax.device_put((pictures.contents[0], pictures.style))
+    blend = jax.device_put(np.ones(1, np.float32))
     arguments = params, content, [style], blend
     program, seconds = compiled(make_targets, arguments, static_part(recipe))
     targets = _targets(program(*arguments), blend, recipe)
-    first = jnp.asarray(pictures.first[0]) * recipe.pixel_scale
+    first = jax.device_put(pictures.first[0] * np.float32(recipe.pixel_scale))
     return init(first, recipe, jax.random.key(recipe.seed + 1)), targets, seconds
 
 
 def _several(params: Params, case: Case) -> tuple[State, Targets, float]:
     """The same for a batch."""
     pictures, recipe = make_pictures(case), case.recipe
-    contents, style = jnp.asarray(pictures.contents), jnp.asarray(pictures.style)
-    blend = jnp.ones(1, jnp.float32)
+    contents, style = jax.device_put((pictures.contents, pictures.style))
+    blend = jax.device_put(np.ones(1, np.float32))
     arguments = params, contents, style, blend
     program, seconds = compiled(make_batch_targets, arguments, static_part(recipe))
     targets = _targets(program(*arguments), blend, recipe)
-    first = jnp.asarray(pictures.first) * recipe.pixel_scale
+    first = jax.device_put(pictures.first * np.float32(recipe.pixel_scale))
     keys = jax.random.split(jax.random.key(recipe.seed + 1), case.batch)
     states = jax.vmap(lambda image, key: init(image, recipe, key))(first, keys)
     return states, targets, seconds

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jnst.base import Params
@@ -200,7 +199,8 @@ def take_params(arrays: Arrays) -> Params:
     params: Params = {}
     for name in list(arrays):
         layer, leaf = name.rsplit(".", 1)
-        taken = jnp.asarray(arrays.pop(name))
+        # `jnp.asarray` would compile a program for every shape.
+        taken = jax.device_put(arrays.pop(name), may_alias=False)
         params.setdefault(layer, {})[leaf] = jax.block_until_ready(taken)
     return params
 
