@@ -25,20 +25,22 @@ from jnst.record import device, versions
 from jnst.targets import Targets, make_targets, static_part, weight_arrays
 
 DATA = Path(jnst.__file__).parent / "data"
-LONG = {"scale_steps": (1000, 500), "learning_rate": 0.02, "ema": 0.99}
-ONE_SIZE = {"scale_ratio": 1.0, "scale_steps": (160,)}
+RESIZED = {"moments": "resized", "cooldown": 0.0}  # as crowsonkb's own code does
+LONG = {"scale_steps": (1000, 500), "learning_rate": 0.02, "ema": 0.99, **RESIZED}
 LBFGS = {
     "optimizer": "lbfgs_torch",
     "learning_rate": 1.0,
     "ema": 0.0,
     "returns": "last",
+    "cooldown": 0.0,
 }
 RIVALS = {
     "default recipe: Adam, coarse to fine": {},
-    "Adam, coarse to fine, 80 + 100 + 100": {"scale_steps": (80, 100)},
-    "recipe jnst-lbfgs: L-BFGS, coarse to fine": LBFGS,
-    "L-BFGS, one size": LBFGS | ONE_SIZE,
-    "Adam, one size": ONE_SIZE | {"scale_steps": (240,)},
+    "Adam, moments not rescaled": RESIZED,
+    "Adam, one size": {"scale_ratio": 1.0, "scale_steps": (180,)},
+    "L-BFGS, coarse to fine": LBFGS,
+    "L-BFGS, one size": LBFGS | {"scale_ratio": 1.0, "scale_steps": (180,)},
+    "recipe jnst-lbfgs: half the steps": LBFGS | {"scale_steps": (80, 40)},
 }
 EVERY = 5
 

@@ -26,8 +26,10 @@ from jnst.vgg import PADDINGS
 Options = tuple[tuple[str, Any], ...]
 Number = float | int  # kept as a float: 1 is meant as 1.0
 VGG_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-OPTIMIZERS = ("adam", "adam_tf", "sgd", "lbfgs", "lbfgs_torch")
+ADAMS = ("adam", "adam_tf")
+OPTIMIZERS = (*ADAMS, "sgd", "lbfgs", "lbfgs_torch")
 RESULTS = ("last", "ema", "best", "after_best")
+MOMENTS = ("resized", "rescaled")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,16 +74,22 @@ class Recipe:
       learning_rate: Step size, in the units of `pixel_scale`.
       decay_rate: Factor on the learning rate every `decay_steps`, continuously.
       decay_steps: See `decay_rate`.
+      cooldown: Share of the last scale's steps over which the learning rate falls to 0
+        in the end, linearly (Haegele et al, "Scaling Laws and Compute-Optimal Training
+        Beyond Fixed Training Durations", 2024).
       beta1: Adam's decay of the first moment.
       beta2: Adam's decay of the second moment.
       epsilon: Adam's epsilon.
       memory: Pairs that L-BFGS keeps.
       restart_every: Steps after which the optimiser starts afresh; 0 for never.
       steps: Steps in all scales together; None for what `scale_steps` adds up to.
-      scale_steps: Steps at each scale from the coarsest, the last repeated; where
-        `steps` is given, the shares it is split by.
+      scale_steps: Steps at each scale from the coarsest, the last repeated; of three or
+        more, the last are those of the last scale, and the ones before are repeated.
+        Where `steps` is given, the shares it is split by.
       scale_ratio: Ratio of neighbouring sizes, coarse to fine; 1 for one size only.
       min_size_px: No scale is smaller, unless the only one.
+      moments: How Adam's moments come to the next scale: "resized" alone; or "rescaled"
+        too, as the derivatives of losses that are means get smaller with more pixels.
       ema: Decay of the exponential moving average of images; 0 for none.
       returns: Which image is the result: "last", "ema", "best" (lowest loss) or
         "after_best" (the step after the lowest loss, source 004).
@@ -131,6 +139,7 @@ class Recipe:
     learning_rate: Number = 0.02
     decay_rate: Number = 1.0
     decay_steps: int = 100
+    cooldown: Number = 0.0
     beta1: Number = 0.9
     beta2: Number = 0.999
     epsilon: Number = 1e-8
@@ -140,6 +149,7 @@ class Recipe:
     scale_steps: tuple[int, ...] = (500,)
     scale_ratio: Number = 1.0
     min_size_px: int = 128
+    moments: str = "resized"
     ema: Number = 0.0
     returns: str = "last"
     size_px: int = 512
@@ -195,6 +205,7 @@ def _check_names(recipe: Recipe) -> None:
     if isinstance(recipe.optimizer, str):
         check_one_of("optimizer", recipe.optimizer, OPTIMIZERS)
     check_one_of("returns", recipe.returns, RESULTS)
+    check_one_of("moments", recipe.moments, MOMENTS)
     check_one_of("size_side", recipe.size_side, SIDES)
     check_one_of("size_rounding", recipe.size_rounding, ROUNDINGS)
     check_one_of("resize", recipe.resize, RESIZE_METHODS)
@@ -243,6 +254,13 @@ def _check_numbers(recipe: Recipe) -> None:
     for name in ("ema", "beta1", "beta2"):
         if not 0 <= getattr(recipe, name) < 1:
             raise ValueError(f"{name} must be in [0, 1), got {getattr(recipe, name)}")
+    if not 0 <= recipe.cooldown <= 1:
+        raise ValueError(f"cooldown must be in [0, 1], got {recipe.cooldown}")
+    if recipe.cooldown and str(recipe.optimizer).startswith("lbfgs"):
+        raise ValueError(
+            f"optimizer={recipe.optimizer} learns from the steps it asked for, which a "
+            "cooldown would shorten; set cooldown=0"
+        )
     for steps in (recipe.steps, *recipe.scale_steps):
         if steps is not None and steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps}")

@@ -1,6 +1,5 @@
 """A whole run: every size from coarse to fine, its history, and what stops it."""
 
-import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -135,16 +134,13 @@ def _advance(
     return jax.block_until_ready(state), join(jax.tree.map(np.asarray, parts))
 
 
-def _enter(
-    state: State | None, first: Callable[[], Image], stage: Stage, recipe: Recipe
-) -> State:
-    """Begin a run, or carry one over to the next size."""
-    if state is None:
-        image = first() * recipe.pixel_scale
-        return optimize.init(image, recipe, jax.random.key(recipe.seed + 1))
-    if state.image.shape[1:3] == stage.shape:
-        return state
-    return optimize.resized(state, stage.shape, recipe)
+def _begin(image: Image, plan: Sequence[Stage], recipe: Recipe) -> State:
+    """Make the first state, which knows how many steps are to come."""
+    key = jax.random.key(recipe.seed + 1)
+    end = float(sum(stage.steps for stage in plan))
+    cooldown = max(1.0, recipe.cooldown * plan[-1].steps)
+    image = image * recipe.pixel_scale
+    return optimize.init(image, recipe, key, end=end, cooldown=cooldown)
 
 
 def run(
@@ -178,8 +174,11 @@ def run(
     state = None
     for stage in plan:
         images = _images(inputs, stage, plan[-1], recipe)
-        first = functools.partial(_first_image, params, inputs, images[0], recipe)
-        state = _enter(state, first, stage, recipe)
+        if state is None:
+            first = _first_image(params, inputs, images[0], recipe)
+            state = _begin(first, plan, recipe)
+        elif state.image.shape[1:3] != stage.shape:
+            state = optimize.resized(state, stage.shape, recipe)
         targets, spent = _targets(params, inputs, images, recipe)
         compile_seconds += spent
         look, length = chunk_lengths(stage.steps, stage.shape, every)

@@ -62,7 +62,8 @@ def steps_per_scale(count: int, recipe: Recipe) -> list[int]:
       Steps of each scale; fewer scales, the finest ones, if there are too few steps.
     """
     given = list(recipe.scale_steps)
-    shares = (given + [given[-1]] * count)[:count]
+    last = [given.pop()] if len(given) > 2 else []
+    shares = (given + [given[-1]] * count)[: count - len(last)] + last
     if recipe.steps is None:
         return shares
     shares = shares[-min(count, recipe.steps) :]

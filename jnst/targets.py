@@ -65,6 +65,8 @@ def static_part(recipe: Recipe) -> Recipe:
         scale_steps=(1,),
         scale_ratio=1.0,
         min_size_px=1,
+        moments="resized",
+        cooldown=0.0,
         size_px=1,
         size_side="longer",
         size_rounding="nearest",

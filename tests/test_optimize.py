@@ -111,6 +111,20 @@ def test_the_schedule_of_source_001_decays_continuously():
     )
 
 
+def test_a_cooldown_shortens_the_last_steps_of_a_run(vgg19):
+    """Of 6 steps the last 4 are 1, 3/4, 2/4, 1/4 as long as without."""
+    recipe, image = changed(optimizer=optax.sgd(1.0), clip=False), batch(picture(6, 7))
+    targets = targets_of(vgg19, recipe)
+    state = optimize.init(image, recipe, KEY, end=6.0, cooldown=4.0)
+    lengths = []
+    for _ in range(6):
+        usual = STEP(state._replace(end=jnp.asarray(jnp.inf)), vgg19, targets, recipe)
+        before, (state, _) = state.image, STEP(state, vgg19, targets, recipe)
+        whole = np.abs(usual[0].image - before).sum()
+        lengths.append(float(np.abs(state.image - before).sum() / whole))
+    np.testing.assert_allclose(lengths, [1, 1, 1, 0.75, 0.5, 0.25], rtol=1e-3)
+
+
 def test_optaxs_lbfgs_decreases_the_loss(vgg19):
     losses = walk(vgg19, changed(optimizer="lbfgs", clip=False), 6)[1]
     assert losses == sorted(losses, reverse=True)
@@ -178,20 +192,40 @@ def moments(state):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adam_tf"])
-def test_adams_moments_are_carried_to_the_next_size(vgg19, optimizer):
-    recipe = changed(optimizer=optimizer, ema=0.9)
+@pytest.mark.parametrize("moments_", ["resized", "rescaled"])
+def test_adams_moments_are_carried_to_the_next_size(vgg19, optimizer, moments_):
+    recipe = changed(optimizer=optimizer, ema=0.9, moments=moments_)
     before = walk(vgg19, recipe, 3)[0][-1]
     after = optimize.resized(before, (9, 10), recipe)
     resize = functools.partial(jax.image.resize, shape=(1, 9, 10, 3))
     small, large = moments(before), moments(after)
-    np.testing.assert_allclose(large.mu, resize(small.mu, method="cubic"), rtol=1e-6)
+    less = 1.0 if moments_ == "resized" else 6 * 7 / (9 * 10)  # a mean's derivative
+    mu, nu = less * resize(small.mu, method="cubic"), resize(small.nu, method="linear")
+    np.testing.assert_allclose(large.mu, mu, rtol=1e-6)
     assert float(large.nu.min()) >= 0
-    np.testing.assert_allclose(large.nu, resize(small.nu, method="linear"), rtol=1e-6)
+    np.testing.assert_allclose(large.nu, less**2 * nu, rtol=1e-6)
     assert int(large.count) == 3 and int(after.step) == 3
     average = before.ema / (1 - before.ema_left)
     image = jnp.clip(resize(average, method="cubic"), 0, 1)
     np.testing.assert_allclose(after.image, image, rtol=1e-6)
     np.testing.assert_allclose(after.ema / (1 - after.ema_left), image, rtol=1e-5)
+
+
+def test_rescaled_moments_are_those_that_a_mean_has_at_the_next_size(vgg19):
+    """The mean square of 0.5 - 0.2: its derivative is 0.6 over the number of values."""
+    recipe = changed(moments="rescaled", tv_weight=0.0, content_weight=1.0)
+    recipe = dataclasses.replace(recipe, content_layers=("image",))
+
+    def after_a_step(height, width):
+        image, content = (jnp.full((1, height, width, 3), x) for x in (0.5, 0.2))
+        targets = targets_of(vgg19, recipe, content)
+        return STEP(optimize.init(image, recipe, KEY), vgg19, targets, recipe)[0]
+
+    carried = moments(optimize.resized(after_a_step(6, 7), (12, 14), recipe))
+    own = moments(after_a_step(12, 14))
+    np.testing.assert_allclose(own.mu, 0.1 * 0.6 / (12 * 14 * 3), rtol=1e-5)
+    np.testing.assert_allclose(carried.mu, own.mu, rtol=1e-5)
+    np.testing.assert_allclose(carried.nu, own.nu, rtol=1e-5)
 
 
 def test_other_optimizers_start_again_at_the_next_size(vgg19):

@@ -25,6 +25,12 @@ from jnst.schedule import (
         (2, 3, (100, 50), [1, 1]),  # too few: only the finest sizes
         (1, 3, (100, 50), [1]),
         (3, 3, (1000, 1), [1, 1, 1]),
+        (None, 5, (80, 40, 140), [80, 40, 40, 40, 140]),  # the last size has its own
+        (None, 3, (80, 40, 140), [80, 40, 140]),
+        (None, 2, (80, 40, 140), [80, 140]),
+        (None, 1, (80, 40, 140), [140]),
+        (None, 5, (4, 3, 2, 1), [4, 3, 2, 2, 1]),
+        (26, 3, (80, 40, 140), [8, 4, 14]),
     ],
 )
 def test_steps_are_split_over_sizes(steps, count, shares, expected):
