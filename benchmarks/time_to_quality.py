@@ -43,6 +43,7 @@ RIVALS = {
     "recipe jnst-lbfgs: half the steps": LBFGS | {"scale_steps": (80, 40)},
 }
 EVERY = 5
+NEAR = 0.99, 1.25  # losses on the picture, of the goal
 
 
 def make_judge(images):
@@ -104,10 +105,12 @@ def plot(rows, goal, path):
     axes = figure.subplots()
     for row in rows:
         seconds, losses = zip(*row["curve"], strict=True)
-        axes.plot(seconds, losses, label=row["name"])
-    axes.axhline(goal, color="grey", linestyle=":", label="goal")
-    axes.set(xscale="log", yscale="log", xlabel="loop time (s)", ylabel="loss")
-    axes.legend()
+        axes.plot(seconds, [loss / goal for loss in losses], label=row["name"])
+    axes.axhline(1, color="grey", linestyle=":", label="what that schedule ends with")
+    axes.set(xscale="log", xlabel="loop time (s)", ylabel="loss / goal", ylim=NEAR)
+    axes.set_xlim(left=5)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     save_figure(figure, path)
 
 

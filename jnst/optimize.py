@@ -254,8 +254,8 @@ def resized(state: State, shape: tuple[int, int], recipe: Recipe) -> State:
 
     References:
       crowsonkb/style-transfer-pytorch, `scale_adam` and `stylize`. Its cubic kernel
-      has a = -0.75, ours -0.5. "rescaled" is ours: its second moments, twice the
-      derivatives of the new size at half the side's square, halve a hundred steps.
+      has a = -0.75, ours -0.5. "rescaled" is ours: else steps are too short as long
+      as Adam remembers, half as long where there are twice the pixels.
     """
     average = recipe.ema > 0
     image = state.ema / (1 - state.ema_left) if average else state.image
