@@ -127,7 +127,11 @@ def memory_section(runs, draw):
         rows = [row for run in found for row in run.rows]
         paired = [row for row in rows if row.get("peer_peak_rss_mib")]
         if paired:
-            words = "Resident, MiB, each side in a fresh process (Linux):\n"
+            words = (
+                "Resident, MiB, each side in a fresh process (Linux). `jnst bench` "
+                "left its programs on disk for ours to read; the suite keeps none, and "
+                "compiling is in the peak:\n"
+            )
             parts += [
                 f"### {machine}\n",
                 words,
