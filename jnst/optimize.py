@@ -170,7 +170,8 @@ def step(
         value_fn=lambda image: objective(image)[0],
     )
     pace = jnp.clip((state.end - state.step) / state.cooldown, 0, 1)
-    image = jnp.asarray(optax.apply_updates(state.image, pace * updates))
+    updates = jax.tree.map(lambda update: pace * update, updates)
+    image = jnp.asarray(optax.apply_updates(state.image, updates))
     if recipe.clip:
         image = jnp.clip(image, 0, recipe.pixel_scale)
     better = loss < state.best_loss
