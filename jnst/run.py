@@ -30,7 +30,8 @@ from jnst.vgg import mean_pixel
 
 
 def _batch(image: np.ndarray) -> Image:
-    return jax.device_put(np.asarray(image, np.float32)[None])
+    pixels = np.asarray(image, np.float32)[None]
+    return jax.device_put(pixels, may_alias=False)  # the caller may write to its own
 
 
 def _images(
