@@ -1,7 +1,7 @@
-"""Time XLA's convolution beside Winograd's, layer by layer, forward and backward.
+"""Time XLA's convolution beside both of Winograd's, forward and backward.
 
 Each layer of VGG19 is timed at the sizes it has in images of several sizes, in turn,
-medians: what `jnst.convolution.LEAST_CHANNELS` is made from.
+medians: what `LEAST_CHANNELS` and `SMALL_TILES_FROM` of `jnst.convolution` come from.
 
     python benchmarks/convolutions.py --sizes 64,128,256 --json OUT.json
 """
@@ -16,7 +16,7 @@ import numpy as np
 from jnst.convolution import WINOGRAD, convolve
 from jnst.files import write_json
 from jnst.record import device, versions
-from jnst.winograd import transformed_kernel
+from jnst.winograd import POINTS, transformed_kernel
 
 LAYERS = {  # one of each shape: halvings of the image, input and output channels
     "conv1_2": (0, 64, 64),
@@ -42,14 +42,15 @@ def both_ways(maps, layer):
 
 
 def measure(size, name, repeats):
-    """Time one layer both ways, in turn; rows come of it."""
+    """Time one layer in every way, in turn; a row comes of it."""
     halvings, inputs, outputs = LAYERS[name]
     side = size >> halvings
     rng = np.random.default_rng(0)
     maps = jnp.asarray(rng.random((1, side, side, inputs)), jnp.float32)
     kernel = jnp.asarray(rng.normal(0, 0.05, (3, 3, inputs, outputs)), jnp.float32)
     xla = {"kernel": kernel, "bias": jnp.zeros(outputs)}
-    layers = {"xla": xla, WINOGRAD: xla | {WINOGRAD: transformed_kernel(kernel)}}
+    kernels = {f"tiles_of_{n}": transformed_kernel(kernel, n) for n in POINTS}
+    layers = {"xla": xla} | {k: xla | {WINOGRAD: v} for k, v in kernels.items()}
     times = {way: [] for way in layers}
     for turn in range(repeats + 2):
         for way, layer in layers.items():
@@ -59,7 +60,10 @@ def measure(size, name, repeats):
                 times[way].append(1e3 * (time.perf_counter() - start))
     row = {"size_px": size, "layer": name, "side": side, "repeats": repeats}
     row |= {f"{way}_ms": float(np.median(found)) for way, found in times.items()}
-    return row | {"ratio": float(np.median(np.divide(times[WINOGRAD], times["xla"])))}
+    for way in kernels:
+        ratio = float(np.median(np.divide(times[way], times["xla"])))
+        row[f"{way}_ratio"] = ratio
+    return row
 
 
 def main():

@@ -21,11 +21,15 @@ from jnst.winograd import transformed_kernel, winograd
 
 CONVOLUTIONS = ("auto", "xla", "winograd")
 WINOGRAD = "winograd"
-"""Name of the transformed kernel among a layer's parameters, [36, O, I]."""
+"""Name of the transformed kernel among a layer's parameters, [(tile + 2)^2, O, I]."""
 
 LEAST_CHANNELS = {"cpu": 64}
 """By backend: input channels from which Winograd is faster than XLA's convolution, at
 any size of map (benchmarks/convolutions.py); other backends never take it unasked."""
+
+SMALL_TILES_FROM = 512
+"""Output channels from which tiles are 2x2: where maps are small and kernels large, the
+kernels of 4x4 tiles take the most memory, and reading them as long as multiplying."""
 
 
 def prepare(params: Params, layers: Sequence[str], *, convolution: str) -> Params:
@@ -59,7 +63,8 @@ def prepare(params: Params, layers: Sequence[str], *, convolution: str) -> Param
         layer = params.get(name, {})
         wide = "kernel" in layer and layer["kernel"].shape[2] >= least
         if wide and layer["kernel"].dtype == jnp.float32:
-            kernel = transformed_kernel(layer["kernel"])
+            tile = 2 if layer["kernel"].shape[3] >= SMALL_TILES_FROM else 4
+            kernel = transformed_kernel(layer["kernel"], tile)
             found[name] = {"bias": layer["bias"], WINOGRAD: kernel}
     return found
 

@@ -1,12 +1,14 @@
-"""Winograd's F(4x4, 3x3): a 3x3 convolution with zeros beyond the border.
+"""Winograd's F(4x4, 3x3) and F(2x2, 3x3): convolutions with zeros beyond the border.
 
 The map is cut into tiles of 4x4 outputs, each 6x6 inputs; input and kernel are
 transformed, multiplied position by position (2.25 products for each output where the
-definition takes 9), and transformed back. Kernels are frozen: theirs is transformed
+definition takes 9), and transformed back. Tiles of 2x2 take 4 products, and kernels of
+less than half the memory. Kernels are frozen: theirs is transformed
 once. Maps are [N, H, W, C], kernels HWIO. Who uses it is told in `jnst.convolution`.
 """
 
 import functools
+import math
 from typing import Any
 
 import jax
@@ -17,11 +19,12 @@ from jaxtyping import Array, Float
 
 from jnst.frugal import Maps, apart
 
-POINTS = (0.0, 1.0, -1.0, 2.0, -0.5)
-"""Where polynomials are evaluated, besides infinity. Of the sets tried the most exact;
-closed under p -> -1 / p, so that the backward pass shares the transformed kernel."""
+POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 1.0, -1.0, 2.0, -0.5)}
+"""By the side of a tile: where polynomials are evaluated, besides infinity. Of the sets
+tried the most exact; closed under p -> -1 / p, so that the backward pass shares the
+transformed kernel."""
 
-STRIP_TILES, MOST_STRIPS = 512, 8
+STRIP_TILES, MOST_STRIPS = {2: 1152, 4: 512}, 8
 """Tiles worked on together: few save memory, many save compiling."""
 
 FEW_TILES = 64
@@ -31,97 +34,112 @@ _dot = functools.partial(lax.dot, precision="highest")  # no TF32, nor bfloat16
 
 
 @functools.cache
-def matrices() -> tuple[np.ndarray, ...]:
-    """Return the transforms of Winograd's F(4, 3).
+def matrices(tile: int) -> tuple[np.ndarray, ...]:
+    """Return the transforms of Winograd's F(tile, 3).
+
+    Args:
+      tile: Outputs of a tile, a key of `POINTS`; it has tile + 2 inputs.
 
     Returns:
-      Kernel's [6, 3], input's [6, 6] and output's [4, 6]; then input's and output's for
-      the backward pass, where the kernel is flipped, with the kernel's kept.
+      With n = tile + 2: kernel's [n, 3], input's [n, n] and output's [tile, n]; then
+      input's and output's for the backward pass, where the kernel is flipped, with the
+      kernel's kept.
 
     References:
       Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
-      eq. 8. Theirs are the points 0, 1, -1, 2, -2; ours have half the rounding error
-      (Barabasz et al, "Error Analysis and Improving the Accuracy of Winograd
-      Convolution", 2018). The backward transforms are ours: alternating signs turn the
-      flipped kernel's value at p into p^2 times the kernel's own at -1 / p.
+      eq. 8. Theirs are the points 0, 1, -1, 2, -2 for tiles of 4; ours have half the
+      rounding error (Barabasz et al, "Error Analysis and Improving the Accuracy of
+      Winograd Convolution", 2018). The backward transforms are ours: alternating signs
+      turn the flipped kernel's value at p into p^2 times the kernel's own at -1 / p.
     """
+    points, n = POINTS[tile], tile + 2
 
     def powers(count: int) -> np.ndarray:
-        rows = [[p**k for k in range(count)] for p in POINTS]
+        rows = [[p**k for k in range(count)] for p in points]
         return np.array([*rows, [0] * (count - 1) + [1]])
 
-    factors = [np.prod([p - q for q in POINTS if q != p]) for p in POINTS] + [1]
-    scale = np.array(factors).reshape(6, 1)
-    kernel, output = powers(3) / scale, powers(4).T
-    input_ = np.linalg.inv(powers(6)).T * scale
-    partner = [5, *(POINTS.index(-1 / p) for p in POINTS[1:]), 0]
-    weight = np.array([1, *(p**2 for p in POINTS[1:]), 1]).reshape(6, 1) / scale
-    signs = (-1.0) ** np.arange(6)
+    factors = [np.prod([p - q for q in points if q != p]) for p in points] + [1]
+    scale = np.array(factors).reshape(n, 1)
+    kernel, output = powers(3) / scale, powers(tile).T
+    input_ = np.linalg.inv(powers(n)).T * scale
+    partner = [n - 1, *(points.index(-1 / p) for p in points[1:]), 0]
+    weight = np.array([1, *(p**2 for p in points[1:]), 1]).reshape(n, 1) / scale
+    signs = (-1.0) ** np.arange(n)
     turned_input = (weight * scale[partner] * input_ * signs)[partner]
-    turned_output = (signs[:4].reshape(4, 1) * output)[:, partner]
+    turned_output = (signs[:tile].reshape(tile, 1) * output)[:, partner]
     found = kernel, input_, output, turned_input, turned_output
     return tuple(matrix.astype(np.float32) for matrix in found)
 
 
-@jax.jit
-def transformed_kernel(kernel: Float[Array, "3 3 i o"]) -> Float[Array, "36 o i"]:
-    """Transform a kernel for `winograd`."""
-    matrix = np.kron(matrices()[0], matrices()[0])
+@functools.partial(jax.jit, static_argnums=1)
+def transformed_kernel(
+    kernel: Float[Array, "3 3 i o"], tile: int
+) -> Float[Array, "_ o i"]:
+    """Transform a kernel for `winograd`, to [(tile + 2)^2, O, I]."""
+    matrix = np.kron(matrices(tile)[0], matrices(tile)[0])
     taps = kernel.swapaxes(2, 3).reshape(9, -1)
-    return _dot(matrix, taps).reshape(36, *kernel.shape[:1:-1])
+    return _dot(matrix, taps).reshape(-1, *kernel.shape[:1:-1])
 
 
 def _products(left: Array, right: Array, *contracted: int) -> Array:
-    """Multiply 36 pairs of matrices over one dimension of each."""
+    """Multiply as many pairs of matrices, over one dimension of each."""
     over = (contracted[:1], contracted[1:]), ((0,), (0,))
     return lax.dot_general(left, right, over, precision="highest")
 
 
-def _tiles(maps: Array, axis: int, count: int) -> Array:
-    """List the six phases of overlapping tiles: [6, ...], `axis` then counts tiles."""
-    last = 4 * count - 3
-    phases = [lax.slice_in_dim(maps, a, a + last, 4, axis) for a in range(6)]
+def _phases(maps: Array, axis: int, tile: int, count: int) -> Array:
+    """List the phases of overlapping tiles: [tile + 2, ...], `axis` counts tiles."""
+    last = tile * (count - 1) + 1
+    phases = [lax.slice_in_dim(maps, a, a + last, tile, axis) for a in range(tile + 2)]
     return lax.concatenate([phase.reshape(1, -1) for phase in phases], 0)
 
 
-def _to_tiles(strip: Array, transform: np.ndarray) -> Array:
-    """Transform a strip [N, 4 R + 2, 4 C + 2, I] to its tiles [36, N R C, I]."""
-    n, height, width, channels = strip.shape
+def _to_tiles(strip: Array, transform: np.ndarray, rows: int, columns: int) -> Array:
+    """Transform a strip [N, tile R + 2, tile C + 2, I] to tiles [n^2, N R C, I]."""
+    (side, _), (n, height, _, channels) = transform.shape, strip.shape
     # Matrix products with as few as six rows beat sums of slices, and compile faster.
-    found = _dot(transform, _tiles(strip, 2, width // 4))
-    found = found.reshape(6, n, height, width // 4, channels)
-    found = _dot(transform, _tiles(found, 2, height // 4))
-    return found.reshape(36, -1, channels)
+    found = _dot(transform, _phases(strip, 2, side - 2, columns))
+    found = found.reshape(side, n, height, columns, channels)
+    found = _dot(transform, _phases(found, 2, side - 2, rows))
+    return found.reshape(side**2, -1, channels)
 
 
 def _convolved_strip(strip: Array, kernel: Array, backward: bool) -> Array:
-    """Convolve [N, 4 R + 2, 4 C + 2, I] to [N, 4 R, 4 C, O]."""
-    n, rows, columns = strip.shape[0], strip.shape[1] // 4, strip.shape[2] // 4
-    transform, output = matrices()[3:] if backward else matrices()[1:3]
-    found = _to_tiles(strip, transform)
+    """Convolve [N, tile R + 2, tile C + 2, I] to [N, tile R, tile C, O]."""
+    tile, n = tile_of(kernel), strip.shape[0]
+    rows, columns = ((side - 2) // tile for side in strip.shape[1:3])
+    transform, output = matrices(tile)[3:] if backward else matrices(tile)[1:3]
+    found = _to_tiles(strip, transform, rows, columns)
     channels_first = found.shape[1] <= FEW_TILES and not backward
     if channels_first:  # XLA packs the second factor: let that be the small one
-        found = _products(kernel, found, 2, 2)  # [36, O, T]
+        found = _products(kernel, found, 2, 2)  # [.., O, T]
     else:
-        found = _products(found, kernel, 2, 1 if backward else 2)  # [36, T, O]
-    found = _dot(np.kron(output, output), found.reshape(36, -1))
+        found = _products(found, kernel, 2, 1 if backward else 2)  # [.., T, O]
+    found = _dot(np.kron(output, output), found.reshape(found.shape[0], -1))
     if channels_first:
-        found = found.reshape(4, 4, -1, n, rows, columns).transpose(3, 4, 0, 5, 1, 2)
+        found = found.reshape(tile, tile, -1, n, rows, columns)
+        found = found.transpose(3, 4, 0, 5, 1, 2)
     else:
-        found = found.reshape(4, 4, n, rows, columns, -1).transpose(2, 3, 0, 4, 1, 5)
-    return found.reshape(n, 4 * rows, 4 * columns, -1)
+        found = found.reshape(tile, tile, n, rows, columns, -1)
+        found = found.transpose(2, 3, 0, 4, 1, 5)
+    return found.reshape(n, tile * rows, tile * columns, -1)
+
+
+def tile_of(kernel: Array) -> int:
+    """Return the side of the tiles that a transformed kernel is for."""
+    return math.isqrt(kernel.shape[0]) - 2
 
 
 def _convolved(maps: Maps, kernel: Array, backward: bool) -> Maps:
     """Pad maps to whole tiles and convolve them strip by strip."""
-    _, height, width, _ = maps.shape
-    rows, columns = -(-height // 4), -(-width // 4)
-    border = (1, 4 * rows + 1 - height, 0), (1, 4 * columns + 1 - width, 0)
+    tile, (_, height, width, _) = tile_of(kernel), maps.shape
+    rows, columns = -(-height // tile), -(-width // tile)
+    border = (1, tile * rows + 1 - height, 0), (1, tile * columns + 1 - width, 0)
     none = (0, 0, 0)
     padded = lax.pad(maps, np.zeros((), maps.dtype), (none, *border, none))
-    tall = max(STRIP_TILES // columns, -(-rows // MOST_STRIPS))
+    tall = max(STRIP_TILES[tile] // columns, -(-rows // MOST_STRIPS))
     starts = range(0, rows, tall)
-    strips = [padded[:, 4 * r : 4 * min(r + tall, rows) + 2] for r in starts]
+    strips = [padded[:, tile * r : tile * min(r + tall, rows) + 2] for r in starts]
     found = [_convolved_strip(strip, kernel, backward) for strip in strips]
     joined = found[0] if len(found) == 1 else lax.concatenate(found, 1)
     return joined[:, :height, :width]
@@ -145,11 +163,11 @@ def _pulled(cotangent: Maps, kernel: Array, result: Maps | None) -> Maps:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def winograd(
     maps: Maps,
-    kernel: Float[Array, "36 o i"],
+    kernel: Float[Array, "_ o i"],
     bias: Float[Array, "1 1 1 _"],
     rectify: bool,
 ) -> Maps:
-    """Convolve with zeros beyond the border, by Winograd's F(4x4, 3x3).
+    """Convolve with zeros beyond the border, by Winograd's algorithm.
 
     Args:
       maps: Of shape [N, H, W, I], float32.

@@ -8,7 +8,7 @@ import references_network as references
 from tiny import batch, picture, tiny_params
 
 import jnst
-from jnst import vgg
+from jnst import convolution, vgg
 from jnst import winograd as algorithm
 from jnst.convolution import WINOGRAD, convolve, prepare
 from jnst.targets import network_params
@@ -17,6 +17,11 @@ from jnst.winograd import transformed_kernel
 # Winograd's rounding in float32, relative to the largest value; measured 3e-7 to 3e-6.
 TOLERANCE = 1e-5
 SIZES = [(1, 1), (2, 3), (4, 4), (5, 9), (13, 18), (40, 33)]
+
+
+@pytest.fixture(params=[2, 4], ids=["F(2x2)", "F(4x4)"])
+def tile(request):
+    return request.param
 
 
 def maps_and_layer(height, width, inputs=5, outputs=3, n=1):
@@ -38,8 +43,8 @@ def winograd(maps, kernel):
     return algorithm.winograd(maps, kernel, jnp.zeros((1, 1, 1, 1)), False)
 
 
-def with_winograd(layer):
-    return {"bias": layer["bias"], WINOGRAD: transformed_kernel(layer["kernel"])}
+def with_winograd(layer, tile):
+    return {"bias": layer["bias"], WINOGRAD: transformed_kernel(layer["kernel"], tile)}
 
 
 def assert_close(actual, expected):
@@ -48,10 +53,10 @@ def assert_close(actual, expected):
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_winograd_is_the_definition(maybe_jit, height, width):
+def test_winograd_is_the_definition(maybe_jit, height, width, tile):
     maps, layer = maps_and_layer(height, width)
     actual = maybe_jit(lambda x, k: winograd(x, k))(
-        maps, transformed_kernel(layer["kernel"])
+        maps, transformed_kernel(layer["kernel"], tile)
     )
     expected = slow_convolution(maps, layer["kernel"])
     assert actual.shape == expected.shape
@@ -59,20 +64,22 @@ def test_winograd_is_the_definition(maybe_jit, height, width):
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_gradient_of_winograd_is_that_of_the_definition(height, width):
+def test_gradient_of_winograd_is_that_of_the_definition(height, width, tile):
     maps, layer = maps_and_layer(height, width)
     rng = np.random.default_rng(1)
     pull = jnp.asarray(rng.normal(0, 1, (1, height, width, 3)), jnp.float32)
-    _, back = jax.vjp(lambda x: winograd(x, transformed_kernel(layer["kernel"])), maps)
+    _, back = jax.vjp(
+        lambda x: winograd(x, transformed_kernel(layer["kernel"], tile)), maps
+    )
     # The adjoint: a convolution with the kernel flipped in space, channels swapped.
     flipped = np.asarray(layer["kernel"])[::-1, ::-1].swapaxes(2, 3)
     assert_close(back(pull)[0], slow_convolution(pull, flipped))
 
 
-def test_winograd_is_linear_in_its_maps_so_its_gradient_is_exact_in_float64():
+def test_winograd_is_linear_in_its_maps_so_its_gradient_is_exact_in_float64(tile):
     """<g, W x> = <W^T g, x>, for the float32 transforms, checked in float64 sums."""
     maps, layer = maps_and_layer(9, 11)
-    kernel = transformed_kernel(layer["kernel"])
+    kernel = transformed_kernel(layer["kernel"], tile)
     found, back = jax.vjp(lambda x: winograd(x, kernel), maps)
     pull = jnp.asarray(np.random.default_rng(2).normal(0, 1, found.shape), jnp.float32)
     one = np.vdot(np.float64(pull), np.float64(found))
@@ -80,29 +87,30 @@ def test_winograd_is_linear_in_its_maps_so_its_gradient_is_exact_in_float64():
     np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
-def test_a_kernel_of_one_one_shifts_the_map():
+def test_a_kernel_of_one_one_shifts_the_map(tile):
     """Worked by hand: a 1 left of the middle reads the pixel to the left."""
     kernel = np.zeros((3, 3, 1, 1), np.float32)
     kernel[1, 0] = 1
     maps = jnp.arange(20, dtype=jnp.float32).reshape(1, 4, 5, 1)
-    found = winograd(maps, transformed_kernel(jnp.asarray(kernel)))
+    found = winograd(maps, transformed_kernel(jnp.asarray(kernel), tile))
     expected = np.pad(np.arange(20.0).reshape(4, 5), ((0, 0), (1, 0)))[:, :5]
     np.testing.assert_allclose(found[0, ..., 0], expected, atol=2e-5)
 
 
-def test_points_are_closed_under_the_negative_inverse():
-    finite = [p for p in algorithm.POINTS if p]
+def test_points_are_closed_under_the_negative_inverse(tile):
+    points = algorithm.POINTS[tile]
+    finite = [p for p in points if p]
     assert {-1 / p for p in finite} == set(finite)
-    assert 0 in algorithm.POINTS  # whose partner is infinity
+    assert 0 in points  # whose partner is infinity
 
 
-def test_transforms_convolve_one_row_exactly():
-    """Toom-Cook in exact arithmetic: four outputs of a row, from float64 matrices."""
+def test_transforms_convolve_one_row_exactly(tile):
+    """Toom-Cook in exact arithmetic: one tile of a row, from float64 matrices."""
     kernel, transform, output, turned, turned_output = map(
-        np.float64, algorithm.matrices()
+        np.float64, algorithm.matrices(tile)
     )
     rng = np.random.default_rng(0)
-    row, taps = rng.normal(size=6), rng.normal(size=3)
+    row, taps = rng.normal(size=tile + 2), rng.normal(size=3)
     plain = output @ ((kernel @ taps) * (transform @ row))
     flipped = turned_output @ ((kernel @ taps) * (turned @ row))
     np.testing.assert_allclose(plain, np.correlate(row, taps, "valid"), atol=1e-6)
@@ -110,28 +118,28 @@ def test_transforms_convolve_one_row_exactly():
 
 
 @pytest.mark.parametrize("backward", [False, True])
-def test_strips_join_without_a_seam(monkeypatch, backward):
+def test_strips_join_without_a_seam(monkeypatch, backward, tile):
     maps, layer = maps_and_layer(33, 20, outputs=5)
-    kernel = transformed_kernel(layer["kernel"])
+    kernel = transformed_kernel(layer["kernel"], tile)
     whole = algorithm._convolved(maps, kernel, backward)
-    monkeypatch.setattr(algorithm, "STRIP_TILES", 5)
+    monkeypatch.setattr(algorithm, "STRIP_TILES", {2: 5, 4: 5})
     apart = algorithm._convolved(maps, kernel, backward)
     assert_close(apart, whole)
 
 
 @pytest.mark.parametrize("few", [0, 10**6])
-def test_both_orders_of_the_product_agree(monkeypatch, few):
+def test_both_orders_of_the_product_agree(monkeypatch, few, tile):
     maps, layer = maps_and_layer(12, 20)
     monkeypatch.setattr(algorithm, "FEW_TILES", few)
-    found = algorithm._convolved(maps, transformed_kernel(layer["kernel"]), False)
+    found = algorithm._convolved(maps, transformed_kernel(layer["kernel"], tile), False)
     assert_close(found, slow_convolution(maps, layer["kernel"]))
 
 
 @pytest.mark.parametrize("rectify", [False, True])
-def test_bias_and_relu_in_one_piece_are_those_after_it(rectify, maybe_jit):
+def test_bias_and_relu_in_one_piece_are_those_after_it(rectify, maybe_jit, tile):
     maps, layer = maps_and_layer(9, 14)
     kernel, bias = (
-        transformed_kernel(layer["kernel"]),
+        transformed_kernel(layer["kernel"], tile),
         layer["bias"].reshape(1, 1, 1, -1),
     )
     weights = jnp.cos(jnp.arange(9 * 14 * 3.0)).reshape(1, 9, 14, 3)
@@ -148,40 +156,42 @@ def test_bias_and_relu_in_one_piece_are_those_after_it(rectify, maybe_jit):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
 
 
-def test_batches_and_vmap_convolve_each_map():
+def test_batches_and_vmap_convolve_each_map(tile):
     maps, layer = maps_and_layer(9, 6, n=3)
-    kernel = transformed_kernel(layer["kernel"])
+    kernel = transformed_kernel(layer["kernel"], tile)
     expected = slow_convolution(maps, layer["kernel"])
     assert_close(winograd(maps, kernel), expected)
     each = jax.vmap(lambda x: winograd(x[None], kernel)[0])(maps)
     assert_close(each, expected)
 
 
-def test_a_frozen_kernel_has_no_gradient():
+def test_a_frozen_kernel_has_no_gradient(tile):
     maps, layer = maps_and_layer(4, 4)
-    kernel = transformed_kernel(layer["kernel"])
+    kernel = transformed_kernel(layer["kernel"], tile)
     gradient = jax.grad(lambda k: jnp.sum(winograd(maps, k)))(kernel)
     np.testing.assert_array_equal(gradient, 0)
 
 
 @pytest.mark.parametrize("padding", ["constant", "edge", "reflect"])
-def test_every_border_equals_the_twin(padding):
+def test_every_border_equals_the_twin(padding, tile):
     maps, layer = maps_and_layer(6, 7)
     padded = np.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)), padding)
     expected = slow_convolution(padded, layer["kernel"])[:, 1:-1, 1:-1]
     expected = expected + np.asarray(layer["bias"])
     assert_close(convolve(maps, layer, padding=padding), expected)
     if padding == "constant":
-        assert_close(convolve(maps, with_winograd(layer), padding=padding), expected)
+        assert_close(
+            convolve(maps, with_winograd(layer, tile), padding=padding), expected
+        )
 
 
 @pytest.mark.parametrize(
     ("padding", "dtype"), [("edge", "float32"), ("constant", "bfloat16")]
 )
-def test_what_winograd_does_not_do_is_refused(padding, dtype):
+def test_what_winograd_does_not_do_is_refused(padding, dtype, tile):
     maps, layer = maps_and_layer(6, 7)
     with pytest.raises(ValueError, match="set convolution=xla"):
-        convolve(maps.astype(dtype), with_winograd(layer), padding=padding)
+        convolve(maps.astype(dtype), with_winograd(layer, tile), padding=padding)
 
 
 @pytest.mark.parametrize("change", [{"padding": "reflect"}, {"dtype": "bfloat16"}])
@@ -209,6 +219,13 @@ def test_auto_takes_winograd_on_a_cpu_for_wide_layers():
     params = prepare(tiny_params(channels=64), ["relu2_1"], convolution="auto")
     on_cpu = jax.default_backend() == "cpu"
     assert transformed(params) == (["conv1_2", "conv2_1"] if on_cpu else [])
+
+
+def test_kernels_with_many_outputs_have_small_tiles(monkeypatch):
+    monkeypatch.setattr(convolution, "SMALL_TILES_FROM", 9)
+    params = {**tiny_params(channels=8), "conv2_1": tiny_params(channels=9)["conv2_1"]}
+    found = prepare(params, ["relu2_1"], convolution="winograd")
+    assert [found[k][WINOGRAD].shape[0] for k in ("conv1_2", "conv2_1")] == [36, 16]
 
 
 def test_kernels_of_other_types_are_left_alone():
