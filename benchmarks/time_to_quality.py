@@ -36,7 +36,7 @@ LBFGS = {
 }
 RIVALS = {
     "default recipe: Adam, coarse to fine": {},
-    "Adam, moments not rescaled": RESIZED,
+    "Adam, neither moments rescaled nor a cooldown": RESIZED,
     "Adam, one size": {"scale_ratio": 1.0, "scale_steps": (180,)},
     "L-BFGS, coarse to fine": LBFGS,
     "L-BFGS, one size": LBFGS | {"scale_ratio": 1.0, "scale_steps": (180,)},

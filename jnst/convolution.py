@@ -3,7 +3,7 @@
 XLA's own convolution serves any device. On a CPU most layers run faster as Winograd's,
 `jnst.winograd`; kernels are transformed once, by `prepare`, and ride in the layer's
 parameters: a layer that has `WINOGRAD` among its parameters uses it. To change which
-layers do, edit `LEAST_CHANNELS`.
+layers do, edit `LEAST_CHANNELS`; to change their tiles, `SMALL_TILES_FROM`.
 """
 
 import math
