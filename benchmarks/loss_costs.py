@@ -56,8 +56,8 @@ def timed_content(name, image, content):
 
 def timed_image(name, image, content):
     row = IMAGE_LOSSES[name]
-    constants = jax.jit(row.constants)(content)
-    return compiled_and_warm(row.value, image, constants)
+    constants = [jax.jit(row.constants)(content)] if row.constants else []
+    return compiled_and_warm(row.value, image, *constants)
 
 
 def timed_style(name, maps, styles):

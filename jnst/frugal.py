@@ -4,8 +4,7 @@ XLA on a CPU decides by itself what to compute twice: to save a pass over memory
 computes a ReLU, or which pixel of a window was the largest, anew in all that use it,
 and so keeps what those are computed from, which is larger. Here each layer says what it
 keeps, and is compiled as one, `apart`. Values and derivatives are those of
-`jax.nn.relu` and of max pooling by `jnp.maximum`, ties and all, but there is no
-forward-mode derivative: a network as it was loaded has neither gain nor loss from this.
+`jax.nn.relu` and of max pooling by `jnp.maximum`, ties and all.
 """
 
 import functools
@@ -17,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, Float, UInt8
+
+from jnst.linear import linear, merged
 
 Maps = Float[Array, "n _ _ _"]
 SHIFTS = np.array([[0, 2], [4, 6]], np.uint8).reshape(1, 1, 2, 1, 2, 1)
@@ -57,22 +58,24 @@ def _rectified(maps: Maps) -> Maps:
     return jnp.maximum(maps, 0)
 
 
-@jax.custom_vjp
+@jax.custom_jvp
 def relu(maps: Maps) -> Maps:
     """Rectify; the result is all that is kept."""
     return _rectified(maps)
 
 
-def _relu_forward(maps: Maps) -> tuple[Maps, Maps]:
-    found = relu(maps)
-    return found, found
+_let_through = linear(
+    "rectified",
+    lambda maps, result: jnp.where(result > 0, maps, 0),
+    {0: lambda cotangent, result: _let_through(cotangent, result)},
+    batch=merged(),
+)
 
 
-def _relu_backward(found: Maps, cotangent: Maps) -> tuple[Maps]:
-    return (jnp.where(found > 0, cotangent, 0),)
-
-
-relu.defvjp(_relu_forward, _relu_backward)
+@relu.defjvp
+def _relu_tangent(primals: tuple[Maps], tangents: tuple[Maps]) -> tuple[Maps, Maps]:
+    found = relu(*primals)
+    return found, _let_through(*tangents, found)
 
 
 def _share(one: Array, other: Array) -> Array:
@@ -93,7 +96,35 @@ def _pooled(maps: Maps) -> tuple[Maps, UInt8[Array, "n _ _ _"]]:
     return jnp.maximum(largest, 0), jnp.where(largest > 0, code, 0).astype(jnp.uint8)
 
 
-@jax.custom_vjp
+def _shares(code: Array, dtype: Any) -> Float[Array, "n _ 2 _ 2 _"]:
+    """Read a byte a window: the share of each of its four pixels."""
+    quarters = (code[:, :, None, :, None, :] >> SHIFTS) & np.uint8(3)
+    return jnp.where(quarters == 3, 1, quarters.astype(dtype) / 4)
+
+
+def _gathered(maps: Maps, code: Array) -> Maps:
+    """Add up the shares of each window's pixels."""
+    n, height, width, channels = code.shape
+    windows = maps.reshape(n, height, 2, width, 2, channels)
+    return jnp.sum(_shares(code, maps.dtype) * windows, axis=(2, 4))
+
+
+def _spread(cotangent: Maps, code: Array) -> Maps:
+    """Give each pixel of a window its share."""
+    n, height, width, channels = code.shape
+    found = _shares(code, cotangent.dtype) * cotangent[:, :, None, :, None, :]
+    return found.reshape(n, 2 * height, 2 * width, channels)
+
+
+_gather = linear(
+    "pooled", _gathered, {0: lambda x, code: _scatter(x, code)}, batch=merged()
+)
+_scatter = linear(
+    "unpooled", _spread, {0: lambda x, code: _gather(x, code)}, batch=merged()
+)
+
+
+@jax.custom_jvp
 def pooled_relu(maps: Maps) -> Maps:
     """Pool 2x2 windows by their maximum, and rectify; a byte a window is kept.
 
@@ -106,16 +137,7 @@ def pooled_relu(maps: Maps) -> Maps:
     return _pooled(maps)[0]
 
 
-def _pool_forward(maps: Maps) -> tuple[Maps, Array]:
-    return _pooled(maps)
-
-
-def _pool_backward(code: Array, cotangent: Maps) -> tuple[Maps]:
-    n, height, width, channels = code.shape
-    code, cotangent = (x[:, :, None, :, None, :] for x in (code, cotangent))
-    quarters = (code >> SHIFTS) & np.uint8(3)
-    share = jnp.where(quarters == 3, 1, quarters.astype(cotangent.dtype) / 4)
-    return ((share * cotangent).reshape(n, 2 * height, 2 * width, channels),)
-
-
-pooled_relu.defvjp(_pool_forward, _pool_backward)
+@pooled_relu.defjvp
+def _pool_tangent(primals: tuple[Maps], tangents: tuple[Maps]) -> tuple[Maps, Maps]:
+    found, code = _pooled(*primals)
+    return found, _gather(*tangents, code)

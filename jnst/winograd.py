@@ -9,7 +9,6 @@ once. Maps are [N, H, W, C], kernels HWIO. Who uses it is told in `jnst.convolut
 
 import functools
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +17,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jnst.frugal import Maps, apart
+from jnst.linear import linear, merged
 
 POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 1.0, -1.0, 2.0, -0.5)}
 """By the side of a tile: where polynomials are evaluated, besides infinity. Of the sets
@@ -153,14 +153,35 @@ def _layer(maps: Maps, kernel: Array, bias: Array, rectify: bool) -> Maps:
 
 
 @apart
-def _pulled(cotangent: Maps, kernel: Array, result: Maps | None) -> Maps:
-    """Pull a cotangent back through `_layer`, with its result where it rectified."""
-    if result is not None:
-        cotangent = jnp.where(result > 0, cotangent, 0)
+def _masked(maps: Maps, kernel: Array, *result: Maps) -> Maps:
+    """Convolve, in one piece, and leave what a ReLU with this result let through."""
+    found = _convolved(maps, kernel, False)
+    return jnp.where(result[0] > 0, found, 0) if result else found
+
+
+@apart
+def _pulled(cotangent: Maps, kernel: Array, *result: Maps) -> Maps:
+    """Pull a cotangent back through `_masked`, in one piece."""
+    if result:
+        cotangent = jnp.where(result[0] > 0, cotangent, 0)
     return _convolved(cotangent, kernel, True)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+_push = linear(
+    "winograd",
+    _masked,
+    {0: lambda cotangent, *kept: _pull(cotangent, *kept)},
+    batch=merged(1),
+)
+_pull = linear(
+    "winograd_transpose",
+    _pulled,
+    {0: lambda cotangent, *kept: _push(cotangent, *kept)},
+    batch=merged(1),
+)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
 def winograd(
     maps: Maps,
     kernel: Float[Array, "_ o i"],
@@ -182,15 +203,10 @@ def winograd(
     return _layer(maps, kernel, bias, rectify)
 
 
-def _forward(maps: Maps, kernel: Array, bias: Array, rectify: bool) -> tuple[Maps, Any]:
-    found = _layer(maps, kernel, bias, rectify)
-    return found, (kernel, bias, found if rectify else None)
-
-
-def _backward(rectify: bool, kept: Any, cotangent: Maps) -> tuple[Maps, Array, Array]:
-    kernel, bias, result = kept
-    pulled = _pulled(cotangent, kernel, result)
-    return pulled, jnp.zeros_like(kernel), jnp.zeros_like(bias)
-
-
-winograd.defvjp(_forward, _backward)
+@winograd.defjvp
+def _winograd_tangent(
+    rectify: bool, primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[Maps, Maps]:
+    maps, kernel, bias = primals
+    found = winograd(maps, kernel, bias, rectify)
+    return found, _push(tangents[0], kernel, *((found,) if rectify else ()))

@@ -32,7 +32,7 @@ def test_every_form_is_the_definition_and_its_gradient(form, dtype):
         features = feature_map(dtype=dtype)
         matrix = np.random.default_rng(1).normal(size=(3, 3)).astype(dtype)
         symmetric = jnp.asarray(matrix + matrix.T)
-        assert_close(FORMS[form].products(features), twin(features), TOLERANCE[dtype])
+        assert_close(FORMS[form].products(features, features), twin(features), TOLERANCE[dtype])
         pulled = FORMS[form].pull(features, symmetric)
         assert pulled.dtype == features.dtype
         expected = np.asarray(features, np.float64) @ np.asarray(symmetric, np.float64)
@@ -59,7 +59,7 @@ def test_the_gradient_is_that_of_the_product_as_written(dtype):
 @pytest.mark.parametrize("form", FORMS)
 def test_bfloat16_maps_are_summed_in_float32(form):
     features = feature_map(40, 40).astype(jnp.bfloat16)
-    found = FORMS[form].products(features)
+    found = FORMS[form].products(features, features)
     assert found.dtype == jnp.float32
     # Products of bfloat16 are exact in float32, 1600 of them are not: in bfloat16
     # their sums would be off by 1e-2.

@@ -38,7 +38,8 @@ def functions_of(name: str) -> tuple[Any, ...]:
     if name in CONTENT_LOSSES:
         return CONTENT_LOSSES[name].target, CONTENT_LOSSES[name].distance
     check_one_of("loss", name, [*STYLE_LOSSES, *CONTENT_LOSSES, *IMAGE_LOSSES])
-    return IMAGE_LOSSES[name].constants, IMAGE_LOSSES[name].value
+    row = IMAGE_LOSSES[name]
+    return (row.value,) if row.constants is None else (row.constants, row.value)
 
 
 def _batched(array: Any) -> jax.Array:
@@ -87,14 +88,14 @@ def compute(
     Raises:
       ValueError: For an unknown loss or option, or arrays of the wrong shape.
     """
-    first, second = functions_of(name)
-    check_options(name, options, first, second)
-    first, second = with_options(first, options), with_options(second, options)
+    functions = functions_of(name)
+    check_options(name, options, *functions)
+    first, second = (with_options(functions[n], options) for n in (0, -1))
     generated = _all_batched(generated)
     if target is not None:
         target = _all_batched(target)
     if name in IMAGE_LOSSES:
-        return second(generated, first(target))
+        return second(generated, *([first(target)] if functions[1:] else []))
     if target is None:
         raise ValueError(f"loss {name!r} compares two arrays, but target is missing")
     if name in CONTENT_LOSSES:

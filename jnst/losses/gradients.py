@@ -31,18 +31,15 @@ def normalise_gradient(loss: Callable[..., Scalar]) -> Callable[..., Scalar]:
       name divides the gradient of the scalar loss, which squares the weight instead.
     """
 
-    @jax.custom_vjp
+    @jax.custom_jvp
     def wrapped(features: Any, *arguments: Any) -> Scalar:
         return loss(features, *arguments)
 
-    def forward(features: Any, *arguments: Any) -> tuple[Scalar, Any]:
-        value, gradient = jax.value_and_grad(loss)(features, *arguments)
-        return value, (jax.tree.map(_unit_l1, gradient), arguments)
+    @wrapped.defjvp
+    def tangent(primals: tuple[Any, ...], changes: tuple[Any, ...]) -> Any:
+        value, gradient = jax.value_and_grad(loss)(*primals)
+        scaled = jax.tree.map(_unit_l1, gradient)
+        products = jax.tree.map(lambda g, c: jnp.sum(g * c), scaled, changes[0])
+        return value, jax.tree.reduce(jnp.add, products).astype(value.dtype)
 
-    def backward(saved: Any, cotangent: Scalar) -> tuple[Any, ...]:
-        gradient, arguments = saved
-        scaled = jax.tree.map(lambda leaf: cotangent * leaf, gradient)
-        return scaled, *(None for _ in arguments)
-
-    wrapped.defvjp(forward, backward)
     return wrapped

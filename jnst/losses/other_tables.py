@@ -1,7 +1,7 @@
 """The tables of content losses and of losses on the image alone."""
 
 from jnst.losses import content, photorealism, smoothness, strotss
-from jnst.losses.rows import ContentLoss, ImageLoss, on_image
+from jnst.losses.rows import ContentLoss, ImageLoss
 
 CONTENT_LOSSES: dict[str, ContentLoss] = {
     "mean_squared": ContentLoss(
@@ -61,42 +61,42 @@ CONTENT_LOSSES: dict[str, ContentLoss] = {
 
 IMAGE_LOSSES: dict[str, ImageLoss] = {
     "tv_mean_l2": ImageLoss(
-        on_image(smoothness.tv_mean_l2),
+        smoothness.tv_mean_l2,
         "source 000; anishathalye/neural-style",
         captures="squared differences of neighbours, mean",
     ),
     "tv_sum_l2": ImageLoss(
-        on_image(smoothness.tv_sum_l2),
+        smoothness.tv_sum_l2,
         "xunhuang1995/AdaIN-style",
         captures="squared differences of neighbours, sum",
     ),
     "tv_sum_l1": ImageLoss(
-        on_image(smoothness.tv_sum_l1),
+        smoothness.tv_sum_l1,
         "tf.image.total_variation",
         captures="differences of neighbours, sum",
     ),
     "tv_half_mean_l1": ImageLoss(
-        on_image(smoothness.tv_half_mean_l1),
+        smoothness.tv_half_mean_l1,
         "d2l-ai/d2l-en",
         captures="differences of neighbours, half the mean",
     ),
     "tv_beta": ImageLoss(
-        on_image(smoothness.tv_beta),
+        smoothness.tv_beta,
         "Mahendran & Vedaldi, CVPR 2015",
         captures="a power of the gradient's magnitude",
     ),
     "tv_johnson": ImageLoss(
-        on_image(smoothness.tv_johnson),
+        smoothness.tv_johnson,
         "jcjohnson/neural-style, TVLoss",
         captures="squared differences, half the cropped sum",
     ),
     "tv_isotropic": ImageLoss(
-        on_image(smoothness.tv_isotropic),
+        smoothness.tv_isotropic,
         "Rudin, Osher & Fatemi 1992",
         captures="the gradient's magnitude",
     ),
     "tv_nine_point": ImageLoss(
-        on_image(smoothness.tv_nine_point),
+        smoothness.tv_nine_point,
         "crowsonkb/style-transfer-pytorch, TVLoss",
         captures="squared differences of eight neighbours",
     ),
@@ -107,7 +107,7 @@ IMAGE_LOSSES: dict[str, ImageLoss] = {
         constants=photorealism.matting_bases,
     ),
     "l_beta_norm": ImageLoss(
-        on_image(photorealism.l_beta_norm),
+        photorealism.l_beta_norm,
         "Mahendran & Vedaldi, CVPR 2015; aravindhm/deep-goggle",
         "pixels far from a grey level",
     ),

@@ -4,7 +4,8 @@ The same sum in two forms, of which each platform gets its own. A TPU splits a l
 image into tiles before its convolutions; a matrix of all positions makes it join the
 tiles again and copy the whole map, for a 1x1 convolution's kernel gradient, which is
 the same sum, it does not: with it a step at 512 px on a v5e accesses a fifth fewer
-bytes (`jnst bench --topology`). To choose otherwise, change `FORM_BY_PLATFORM`.
+bytes (`jnst bench --topology`). To choose otherwise, change `FORM_BY_PLATFORM`; a batch
+takes matrices everywhere.
 """
 
 from collections.abc import Callable
@@ -16,20 +17,21 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jnst.base import FeatureMap, as_statistics_dtype
+from jnst.linear import linear
 from jnst.losses.vectors import position_vectors
 
 Matrix = Float[Array, "c c"]
 
 
 class Form(NamedTuple):
-    """One way to compute the sum.
+    """One way to compute the two products, each the transpose of the other.
 
     Attributes:
-      products: From a map [1, H, W, C] to F^T F, [C, C].
-      pull: From a map and a symmetric matrix S to F S, of the map's shape and type.
+      products: From maps [1, H, W, C] and [1, H, W, D] to F^T G, [C, D].
+      pull: From a map and a matrix S [C, D] to F S, of the map's type.
     """
 
-    products: Callable[[FeatureMap], Matrix]
+    products: Callable[[FeatureMap, FeatureMap], Matrix]
     pull: Callable[[FeatureMap, Matrix], FeatureMap]
 
 
@@ -37,13 +39,12 @@ def _statistics_dtype(features: FeatureMap) -> Any:
     return jnp.promote_types(features.dtype, jnp.float32)
 
 
-def _matrix_products(features: FeatureMap) -> Matrix:
-    vectors = position_vectors(features)
-    return vectors.T @ vectors
+def _matrix_products(left: FeatureMap, right: FeatureMap) -> Matrix:
+    return position_vectors(left).T @ position_vectors(right)
 
 
-def _matrix_pull(features: FeatureMap, symmetric: Matrix) -> FeatureMap:
-    pulled = position_vectors(features) @ symmetric
+def _matrix_pull(features: FeatureMap, matrix: Matrix) -> FeatureMap:
+    pulled = position_vectors(features) @ matrix
     return pulled.reshape(features.shape).astype(features.dtype)
 
 
@@ -51,22 +52,22 @@ def _matrix_pull(features: FeatureMap, symmetric: Matrix) -> FeatureMap:
 _KERNEL_GRADIENT = lax.ConvDimensionNumbers((3, 0, 1, 2), (3, 0, 1, 2), (2, 3, 0, 1))
 
 
-def _convolution_products(features: FeatureMap) -> Matrix:
+def _convolution_products(left: FeatureMap, right: FeatureMap) -> Matrix:
     products = lax.conv_general_dilated(
-        features,
-        features,
+        left,
+        right,
         window_strides=(1, 1),
         padding="VALID",
         dimension_numbers=_KERNEL_GRADIENT,
-        preferred_element_type=_statistics_dtype(features),
+        preferred_element_type=_statistics_dtype(left),
     )
     return products[0, 0]
 
 
-def _convolution_pull(features: FeatureMap, symmetric: Matrix) -> FeatureMap:
+def _convolution_pull(features: FeatureMap, matrix: Matrix) -> FeatureMap:
     pulled = lax.conv_general_dilated(
         as_statistics_dtype(features),
-        symmetric[None, None],
+        matrix[None, None],
         window_strides=(1, 1),
         padding="VALID",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
@@ -82,18 +83,36 @@ FORM_BY_PLATFORM = {"tpu": "convolution"}
 """Key of `FORMS` for a platform that is not served best by "matrix"."""
 
 
-def _on_platform(part: str, *arguments: Array) -> Array:
-    rows = {k: getattr(FORMS[form], part) for k, form in FORM_BY_PLATFORM.items()}
-    default = getattr(FORMS["matrix"], part)
-    return lax.platform_dependent(*arguments, default=default, **rows)
+def _others(part: str) -> dict[str, Any]:
+    return {k: getattr(FORMS[form], part) for k, form in FORM_BY_PLATFORM.items()}
 
 
-@jax.custom_vjp
+_cross = linear(
+    "cross_products",
+    _matrix_products,
+    {
+        0: lambda cotangent, right: _pull(right, cotangent.T),
+        1: lambda cotangent, left: _pull(left, cotangent),
+    },
+    platforms=_others("products"),
+)
+_pull = linear(
+    "pulled_products",
+    _matrix_pull,
+    {
+        0: lambda cotangent, matrix: _pull(cotangent, matrix.T),
+        1: lambda cotangent, features: _cross(features, cotangent),
+    },
+    platforms=_others("pull"),
+)
+
+
+@jax.custom_jvp
 def outer_products(features: FeatureMap) -> Matrix:
     """Sum f f^T over the feature vectors f of all positions.
 
-    The sum is symmetric, and so its derivative needs one product F (S + S^T) where
-    differentiating F^T F as written takes two.
+    The sum is symmetric: with T = F^T dF its derivative is T + T^T, and so one product
+    where differentiating F^T F as written takes two, in either mode.
 
     Args:
       features: Feature map [1, H, W, C].
@@ -101,15 +120,12 @@ def outer_products(features: FeatureMap) -> Matrix:
     Returns:
       F^T F for F of shape [H W, C], in float32 for bfloat16 maps.
     """
-    return _on_platform("products", features)
+    return _cross(features, features)
 
 
-def _forward(features: FeatureMap) -> tuple[Matrix, FeatureMap]:
-    return outer_products(features), features
-
-
-def _backward(features: FeatureMap, cotangent: Matrix) -> tuple[FeatureMap]:
-    return (_on_platform("pull", features, cotangent + cotangent.T),)
-
-
-outer_products.defvjp(_forward, _backward)
+@outer_products.defjvp
+def _tangent(
+    primals: tuple[FeatureMap], tangents: tuple[FeatureMap]
+) -> tuple[Matrix, Matrix]:
+    half = _cross(primals[0], tangents[0])
+    return outer_products(primals[0]), half + half.T

@@ -51,11 +51,6 @@ def content_itself(content: Any, style: Any) -> Any:
     return content
 
 
-def no_constants(content: Any) -> None:
-    """Need nothing but the image."""
-    del content
-
-
 class ContentLoss(NamedTuple):
     """One content loss: a scalar >= 0 between the image's features and a target.
 
@@ -82,28 +77,17 @@ class ImageLoss(NamedTuple):
 
     Attributes:
       value: Function of an image [1, H, W, 3] in the scale the optimiser sees, and of
-        the constants.
+        the constants if there are any.
       source: Paper or code it is from.
       captures: What it measures, in a few words.
       constants: Makes constants from the content image [1, H, W, 3] in [0, 1], once a
-        size; None where nothing is needed.
+        size; None where the image alone will do.
     """
 
     value: Callable[..., Scalar]
     source: str = ""
     captures: str = ""
-    constants: Callable[..., Any] = no_constants
-
-
-def on_image(value: Callable[..., Scalar]) -> Callable[..., Scalar]:
-    """Let a function of an image alone stand in `ImageLoss.value`."""
-
-    @functools.wraps(value)
-    def with_constants(image: Any, constants: Any = None, **options: Any) -> Scalar:
-        del constants
-        return value(image, **options)
-
-    return with_constants
+    constants: Callable[..., Any] | None = None
 
 
 def option_names(*functions: Callable[..., Any]) -> list[str]:

@@ -29,32 +29,29 @@ def _sinkdiv() -> Any:
     return sinkdiv
 
 
-def _value(stop: tuple[float, int], x: Cloud, y: Cloud, epsilon: Scalar) -> Scalar:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _differentiable(
+    stop: tuple[float, int], x: Cloud, y: Cloud, epsilon: Scalar
+) -> Scalar:
     solve = {"threshold": stop[0], "max_iterations": stop[1]}
     with jax.numpy_rank_promotion("allow"):  # ott-jax relies on it
         return _sinkdiv()(x, y, epsilon=epsilon, solve_kwargs=solve)[0]
 
 
-def _forward(
-    stop: tuple[float, int], x: Cloud, y: Cloud, epsilon: Scalar
-) -> tuple[Scalar, Cloud]:
-    # The gradient is taken here, where the context of rank promotion still holds.
+@_differentiable.defjvp
+def _tangent(
+    stop: tuple[float, int], primals: tuple[Any, ...], tangents: tuple[Any, ...]
+) -> tuple[Scalar, Scalar]:
+    # The gradient is taken here, where the context of rank promotion still holds; y and
+    # epsilon are the target's, and fixed.
     solve = {"threshold": stop[0], "max_iterations": stop[1]}
+    x, y, epsilon = primals
     with jax.numpy_rank_promotion("allow"):
         divergence = functools.partial(_sinkdiv(), epsilon=epsilon, solve_kwargs=solve)
         (value, _), gradient = jax.value_and_grad(divergence, has_aux=True)(x, y)
-    return value, gradient
+    return value, jnp.sum(gradient * tangents[0])
 
 
-def _backward(
-    stop: tuple[float, int], gradient: Cloud, cotangent: Scalar
-) -> tuple[Cloud, None, None]:
-    del stop
-    return cotangent * gradient, None, None
-
-
-_differentiable = jax.custom_vjp(_value, nondiff_argnums=(0,))
-_differentiable.defvjp(_forward, _backward)
 _divergence = jax.jit(_differentiable, static_argnums=0)
 
 

@@ -94,26 +94,23 @@ def newton_schulz_roots(matrix: Matrix, *, form: str = "mean") -> tuple[Matrix, 
 ITERATIONS = {"mean": [1.0] * 12, "factored": scales(1e-4, 8)}
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def trace_of_root(matrix: Matrix, form: str) -> Scalar:
     """Take the trace of the symmetric root by Newton-Schulz iterations.
 
     The derivative is half the inverse root, which the coupled iteration yields anyway;
-    crowsonkb's code solves a Lyapunov equation for it instead.
+    crowsonkb's code solves a Lyapunov equation for it instead. Derivatives of higher
+    order go through the iteration.
     """
     return jnp.trace(newton_schulz_roots(matrix, form=form)[0])
 
 
-def _trace_forward(matrix: Matrix, form: str) -> tuple[Scalar, Matrix]:
-    root, inverse = newton_schulz_roots(matrix, form=form)
-    return jnp.trace(root), inverse
-
-
-def _trace_backward(form: str, inverse: Matrix, cotangent: Scalar) -> tuple[Matrix]:
-    return (cotangent * inverse / 2,)
-
-
-trace_of_root.defvjp(_trace_forward, _trace_backward)
+@trace_of_root.defjvp
+def _trace_tangent(
+    form: str, primals: tuple[Matrix], tangents: tuple[Matrix]
+) -> tuple[Scalar, Scalar]:
+    root, inverse = newton_schulz_roots(*primals, form=form)
+    return jnp.trace(root), jnp.sum(inverse * tangents[0]) / 2
 
 
 def _eigen_root(matrix: Matrix) -> Matrix:

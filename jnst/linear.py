@@ -1,0 +1,128 @@
+"""Linear functions that know their own transpose, and what a batch of them is.
+
+JAX transposes what a function is written as. Where we know a better transpose (the
+same algorithm with another matrix, a product that need not be taken twice) a function
+becomes a primitive: value, forward and reverse mode of any order, `jit`, `vmap`, `scan`
+and `checkpoint` all work, which neither `jax.custom_vjp` (no forward mode) nor
+`jax.custom_derivatives.linear_call` (no batches) gives.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+Function = Callable[..., jax.Array]
+Axes = Sequence[int | None]
+Batch = Callable[[Function, Sequence[Any], Axes], jax.Array]
+"""What a batch is: from a function, its operands and the axis that each has more (None
+for none) to the stacked results."""
+
+
+def mapped(function: Function, operands: Sequence[Any], axes: Axes) -> jax.Array:
+    """Take a batch by `jax.vmap` of the function as written."""
+    return jax.vmap(function, in_axes=tuple(axes))(*operands)
+
+
+def _in_front(operands: Sequence[Any], axes: Axes, shared: Sequence[int]) -> list[Any]:
+    """Bring the axis of a batch to the front, of all operands but those shared."""
+    pairs = list(zip(operands, axes, strict=True))
+    size = next(x.shape[axis] for x, axis in pairs if axis is not None)
+    return [
+        jnp.moveaxis(x, axis, 0)
+        if axis is not None
+        else x
+        if n in shared
+        else jnp.broadcast_to(x, (size, *x.shape))
+        for n, (x, axis) in enumerate(pairs)
+    ]
+
+
+def merged(*shared: int) -> Batch:
+    """Take a batch by joining its axis with the first one of all operands, N.
+
+    Args:
+      *shared: Positions of operands that have no N, such as kernels. Where one of these
+        differs from member to member, they are taken one by one.
+    """
+
+    def batch(function: Function, operands: Sequence[Any], axes: Axes) -> jax.Array:
+        if any(axes[n] is not None for n in shared):
+            each = _in_front(operands, axes, ())
+            return jax.lax.map(lambda member: function(*member), tuple(each))
+        each = _in_front(operands, axes, shared)
+        size = next(len(x) for n, x in enumerate(each) if n not in shared)
+        joined = [
+            x if n in shared else x.reshape(-1, *x.shape[2:])
+            for n, x in enumerate(each)
+        ]
+        found = function(*joined)
+        return found.reshape(size, -1, *found.shape[1:])
+
+    return batch
+
+
+def linear(
+    name: str,
+    function: Function,
+    transposes: Mapping[int, Function],
+    *,
+    batch: Batch = mapped,
+    platforms: Mapping[str, Function] | None = None,
+) -> Function:
+    """Make a primitive of a function that is linear in some of its operands.
+
+    Args:
+      name: What it is called in a jaxpr.
+      function: A pure function of arrays alone.
+      transposes: By position of an operand that it is linear in: from the cotangent
+        and the other operands, in order, to that operand's cotangent. An operand that
+        is not named here is frozen: it has no derivative.
+      batch: What a batch of it is.
+      platforms: By platform, another way to compute the same there.
+
+    Returns:
+      The function.
+    """
+    primitive = Primitive(name)
+    call = primitive.bind
+
+    def shape(*operands: Any) -> ShapedArray:
+        found = jax.eval_shape(function, *operands)
+        return ShapedArray(found.shape, found.dtype)
+
+    def tangent(position: int, change: Any, *operands: Any) -> Any:
+        return call(*operands[:position], change, *operands[position + 1 :])
+
+    def transpose(cotangent: Any, *operands: Any) -> list[Any]:
+        found: list[Any] = [None] * len(operands)
+        for n, operand in enumerate(operands):
+            if not ad.is_undefined_primal(operand):
+                continue
+            if type(cotangent) is ad.Zero:
+                found[n] = ad.Zero(operand.aval)
+            else:
+                found[n] = transposes[n](cotangent, *operands[:n], *operands[n + 1 :])
+        return found
+
+    def take_batch(operands: Sequence[Any], axes: Axes) -> tuple[Any, int]:
+        return batch(function if batch is mapped else call, operands, axes), 0
+
+    primitive.def_impl(jax.jit(call))
+    primitive.def_abstract_eval(shape)
+    rules = [
+        functools.partial(tangent, n) if n in transposes else None
+        for n in range(1 + max(transposes))
+    ]
+    ad.defjvp(primitive, *rules)
+    ad.primitive_transposes[primitive] = transpose
+    batching.primitive_batchers[primitive] = take_batch
+    for platform, way in {None: function, **(platforms or {})}.items():
+        lowering = mlir.lower_fun(way, multiple_results=False)
+        mlir.register_lowering(primitive, lowering, platform=platform)
+    return call
