@@ -1,7 +1,8 @@
 """Time XLA's convolution beside both of Winograd's, forward and backward.
 
 Each layer of VGG19 is timed at the sizes it has in images of several sizes, in turn,
-medians: what `LEAST_CHANNELS` and `SMALL_TILES_FROM` of `jnst.convolution` come from.
+medians: what `LEAST_CHANNELS` and `SMALL_TILES_FROM` of `jnst.network.convolution`
+come from.
 
     python benchmarks/convolutions.py --sizes 64,128,256 --json OUT.json
 """
@@ -13,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnst.convolution import WINOGRAD, convolve
 from jnst.files import write_json
+from jnst.network.convolution import WINOGRAD, convolve
+from jnst.network.winograd import POINTS, transformed_kernel
 from jnst.record import device, versions
-from jnst.winograd import POINTS, transformed_kernel
 
 LAYERS = {  # one of each shape: halvings of the image, input and output channels
     "conv1_2": (0, 64, 64),

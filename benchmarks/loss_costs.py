@@ -22,7 +22,7 @@ import jnst
 from jnst.files import write_json
 from jnst.losses import CONTENT_LOSSES, IMAGE_LOSSES, STYLE_LOSSES
 from jnst.losses.rows import with_options
-from jnst.recipe import VGG_STYLE_LAYERS
+from jnst.objective.fields import VGG_STYLE_LAYERS
 from jnst.record import device, versions
 
 DATA = Path(jnst.__file__).parent / "data"

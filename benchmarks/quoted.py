@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from jnst.recipes import RECIPES
-from jnst.schedule import stages
+from jnst.recipes.schedule import stages
 
 QUOTED = Path(__file__).with_name("quoted.json")
 QUOTED_COLUMNS = {
@@ -32,7 +32,7 @@ def mpx_steps(row):
         return None
     shape = row["short_px"], row["long_px"]
     if row.get("schedule"):
-        plan = stages(shape, row["long_px"], RECIPES[row["schedule"]])
+        plan = stages(shape, row["long_px"], RECIPES[row["schedule"]].schedule)
         return sum(one.shape[0] * one.shape[1] * one.steps for one in plan) / 1e6
     return shape[0] * shape[1] * row["steps"] / 1e6 if row.get("steps") else None
 

@@ -20,9 +20,7 @@ import jax.numpy as jnp
 import jnst
 from jnst.files import write_json
 from jnst.image import load_image, resize_image
-from jnst.objective import total
 from jnst.record import device, versions
-from jnst.targets import Targets, make_targets, static_part, weight_arrays
 
 DATA = Path(jnst.__file__).parent / "data"
 RESIZED = {"moments": "resized", "cooldown": 0.0}  # as crowsonkb's own code does
@@ -48,18 +46,11 @@ NEAR = 0.99, 1.25  # losses on the picture, of the goal
 
 def make_judge(images):
     """Return a function from an image in [0, 1] to the default objective's loss."""
-    recipe, params = jnst.RECIPES["jnst"], jnst.load_weights("vgg19")
-    static, blend = static_part(recipe), jnp.ones(1)
-    content, style = (jnp.asarray(image)[None] for image in images)
-    found = jax.jit(make_targets, static_argnums=4)(
-        params, content, [style], blend, static
-    )
-    targets = Targets(*found, blend, *weight_arrays(recipe))
-    judged = jax.jit(total, static_argnums=3)
+    objective = jnst.make_objective(*images, "jnst", weights="vgg19")
+    judged = jax.jit(lambda objective, image: objective(image))
 
     def judge(image):
-        key = jax.random.key(0)
-        return float(judged(jnp.asarray(image)[None], params, targets, static, key)[0])
+        return float(judged(objective, jnp.asarray(image)))
 
     return judge
 

@@ -7,13 +7,16 @@ and style to one size.
 
 import difflib
 from collections.abc import Collection
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 Image = Float[Array, "1 _ _ 3"]
+Images = Float[Array, "_ _ _ 3"]
 FeatureMap = Float[Array, "1 _ _ _"]
+FeatureMaps = Float[Array, "_ _ _ _"]
 Features = dict[str, FeatureMap]
 Scalar = Float[Array, ""]
 Statistic = PyTree[Array]
@@ -24,6 +27,12 @@ Params = dict[str, dict[str, Array]]
 kernel [3, 3] (in, out) and bias [3]. Every `convB_N` has a kernel [3, 3, I, O] and a
 bias [O].
 """
+
+
+Number = float | int
+"""A number that is kept as a float: 1 is meant as 1.0."""
+Options = tuple[tuple[str, Any], ...]
+"""Options of a loss, (name, value) pairs."""
 
 
 def check_one_of(what: str, value: str, options: Collection[str]) -> None:

@@ -1,10 +1,12 @@
-"""Compiled programs: built once for each recipe and shape, kept for the process.
+"""Compiled programs: `jax.jit`'s own, with compiling apart, and kept on disk if asked.
 
-`jax.jit` would do the same, but hides how long compiling took; a benchmark must not.
+What is compiled is decided by the structure of the arguments; `jax.jit` keeps programs
+for the process. Compiling is a call of its own, so that a benchmark can time it.
 """
 
 import functools
 import hashlib
+import inspect
 import platform
 import sys
 import time
@@ -13,20 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
-from jaxtyping import PyTree
 
 from jnst.files import cache_folder
-from jnst.losses import CONTENT_LOSSES, IMAGE_LOSSES, STYLE_LOSSES
 from jnst.memory import release_freed
-from jnst.optimize import run_chunk
-from jnst.recipe import Recipe
 
-PIXEL_STEPS = {"cpu": 1e5}
-"""Pixels times steps between two looks: about half a second on two cores."""
-ACCELERATOR_PIXEL_STEPS = 3e7
-MAX_CHUNK = 100
 COMPILER_OPTIONS = {
     # XLA gives matrix products to YNNPACK, which packs a large second factor anew each
     # time; with Eigen's a step takes 0.73 of the time at 128 px, 0.95 at 256 px. Kept
@@ -63,6 +56,9 @@ def _processor() -> str:
 def keep_programs() -> Path | None:
     """Keep compiled programs on disk, so that a later process need not compile.
 
+    The command line calls this; a library must not touch a process that is not its own,
+    so `stylize` does not. Call it once, before anything is compiled.
+
     Does nothing where the user has set JAX's own `jax_compilation_cache_dir`, or turned
     `jax_enable_compilation_cache` off, or where the folder cannot be written. JAX reads
     programs from the folder, and trusts them: it is this user's alone.
@@ -87,78 +83,48 @@ def keep_programs() -> Path | None:
     return folder
 
 
-def _abstract(tree: PyTree) -> PyTree:
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
-
-
-@functools.lru_cache(maxsize=64)
-def _compile(
-    function: Callable[..., Any],
-    static: tuple[Any, ...],
-    leaves: tuple[jax.ShapeDtypeStruct, ...],
-    tree: Any,
-    rows: tuple[Any, ...],
+@functools.cache
+def jitted(
+    function: Callable[..., Any], static: int = 0, donated: tuple[int, ...] = ()
 ) -> Any:
-    del rows  # a key alone: a row may be written anew under its old name
+    """Return a module's function under `jax.jit`, with this backend's options.
 
-    def bound(*arguments: Any) -> Any:  # fresh each time, unknown to JAX's own cache
-        return function(*arguments, *static)
-
-    donated = (0,) if function is run_chunk else ()
-    jitted = jax.jit(bound, donate_argnums=donated)
-    lowered = jitted.lower(*jax.tree.unflatten(tree, leaves))
-    program = lowered.compile(compiler_options=compiler_options())
-    release_freed()
-    return program
-
-
-def _rows(recipe: Recipe) -> tuple[Any, ...]:
-    return (
-        STYLE_LOSSES[recipe.style_loss],
-        CONTENT_LOSSES[recipe.content_loss],
-        IMAGE_LOSSES[recipe.tv_loss],
+    Args:
+      function: A function that is defined once; its last arguments are static.
+      static: How many.
+      donated: Positions of arguments whose buffers it may use.
+    """
+    count = len(inspect.signature(function).parameters)
+    return jax.jit(
+        function,
+        static_argnums=tuple(range(count - static, count)),
+        donate_argnums=donated,
+        compiler_options=compiler_options(),
     )
 
 
 def compiled(
-    function: Callable[..., Any], arguments: tuple[Any, ...], recipe: Recipe, *more: Any
-) -> tuple[Callable[..., Any], float]:
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    *,
+    static: tuple[Any, ...] = (),
+    donated: tuple[int, ...] = (),
+) -> tuple[Any, float]:
     """Compile a function for arguments of these shapes, or find it compiled.
 
     Args:
-      function: `run_chunk`, whose first argument is donated, or `make_targets`.
-      arguments: Leading arguments, trees of arrays.
-      recipe: The next argument, hashable.
-      *more: The arguments after it, hashable.
+      function: A function that is defined once.
+      arguments: Its leading arguments, trees of arrays.
+      static: Its last arguments, hashable.
+      donated: Positions of arguments whose buffers it may use.
 
     Returns:
-      The program, to be called with `arguments` alone; and the seconds it took.
+      The function under `jax.jit`, which compiles nothing any more when it is called
+      with all these arguments; and the seconds it took.
     """
-    keep_programs()
-    leaves, tree = jax.tree.flatten(_abstract(arguments))
     start = time.perf_counter()
-    static = (recipe, *more)
-    program = _compile(function, static, tuple(leaves), tree, _rows(recipe))
+    program = jitted(function, len(static), donated)
+    lowered = program.lower(*arguments, *static)
+    lowered.compile()
+    release_freed()
     return program, time.perf_counter() - start
-
-
-def chunk_lengths(steps: int, shape: tuple[int, int], every: int) -> tuple[int, int]:
-    """Choose how many steps pass before Python looks, and how many a program runs.
-
-    Args:
-      steps: Steps at this size.
-      shape: Height and width of the image.
-      every: Steps after which Python must look, 0 for no such wish.
-
-    Returns:
-      The largest divisor of `steps` (and `every`) that takes about half a second, so
-      that one program serves the whole size; and as many steps a program, but 1 on a
-      CPU, where XLA runs the convolutions of a `lax.scan` body almost three times
-      slower than those outside (jaxlib 0.10.2).
-    """
-    backend = jax.default_backend()
-    budget = PIXEL_STEPS.get(backend, ACCELERATOR_PIXEL_STEPS)
-    longest = int(np.clip(budget / (shape[0] * shape[1]), 1, MAX_CHUNK))
-    whole = np.gcd(steps, every) if every else steps
-    look = max(n for n in range(1, longest + 1) if whole % n == 0)
-    return look, 1 if backend == "cpu" else look

@@ -3,16 +3,14 @@
 import importlib.metadata
 import os
 import platform
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from jnst.files import sha256_of
-from jnst.result import History, Result
-from jnst.settings import record
+from jnst.drivers.result import Result
+from jnst.loop.iterate import History
+from jnst.recipes.settings import record
 
 PACKAGES = ("jnst", "jax", "jaxlib", "flax", "optax", "numpy", "pillow")
 
@@ -31,35 +29,18 @@ def device() -> str:
     return f"{first.platform} ({first.device_kind})"
 
 
-def described(path: str | Path) -> dict[str, str]:
-    """Return a file's name, without its folder, and SHA-256."""
-    return {"name": Path(path).name, "sha256": sha256_of(path)}
-
-
-def document(
-    result: Result,
-    *,
-    name: str,
-    content: str | Path | None,
-    styles: Sequence[str | Path],
-    blend: Sequence[float] | None,
-    init: str | None,
-) -> dict[str, Any]:
+def document(result: Result) -> dict[str, Any]:
     """Gather what a PNG carries: recipe, inputs, weights, versions, figures."""
     return {
-        "recipe_name": name,
+        **result.inputs,
         "recipe": record(result.recipe),
-        "content": described(content) if content else None,
-        "styles": [described(style) for style in styles],
-        "blend": list(blend) if blend else None,
-        "init": described(init) if init and Path(init).is_file() else init,
         "weights": result.weights,
         "versions": versions(),
         "device": device(),
         "stages": [stage._asdict() for stage in result.stages],
         "seconds": result.seconds,
         "compile_seconds": result.compile_seconds,
-        "final_loss": float(result.history["loss"][-1]),
+        "final_loss": float(np.mean(result.history["loss"][..., -1])),
     }
 
 

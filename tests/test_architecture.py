@@ -221,7 +221,7 @@ def test_the_public_names_are_those_of_the_contract():
     # design.md, section 4.
     for name in ("stylize", "features", "load_weights", "RECIPES", "losses", "vgg"):
         assert hasattr(jnst, name), name
-    assert isinstance(jnst.vgg.BACKBONES, dict)
+    assert isinstance(jnst.network.vgg.BACKBONES, dict)
     for table in ("STYLE_LOSSES", "CONTENT_LOSSES", "IMAGE_LOSSES"):
         assert getattr(losses, table)
     assert list(inspect.signature(jnst.stylize).parameters)[:9] == [

@@ -9,7 +9,7 @@ from tiny import tiny_params
 from jnst.bench.cases import OBJECTIVE
 from jnst.bench.flops import step_flops
 from jnst.bench.networks import random_params
-from jnst.layers import BACKBONES
+from jnst.network.layers import BACKBONES
 
 CONTENT_ONLY = dataclasses.replace(OBJECTIVE, style_weight=0.0, tv_weight=0.0)
 

@@ -9,6 +9,7 @@ import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jnst.targets import Targets, make_targets, weight_arrays
 
 from jnst import optimize
 from jnst.bench import measure as measuring
@@ -19,7 +20,6 @@ from jnst.bench.measure import measure, on_host, time_in_turn
 from jnst.bench.peers import PEERS
 from jnst.bench.prepared import check_case, prepare
 from jnst.bench.session import DEFAULTS, case_name, profile, run_cases
-from jnst.targets import Targets, make_targets, weight_arrays
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 SHORT = dataclasses.replace(OBJECTIVE, steps=2)

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from jnst.settings import record
 
 from jnst.bench import peers
 from jnst.bench.cases import OBJECTIVE, Case
@@ -12,7 +13,6 @@ from jnst.bench.measure import measure
 from jnst.bench.memory import read_recipe
 from jnst.bench.peers import PEERS, check_agreement, check_peer
 from jnst.recipes import RECIPES
-from jnst.settings import record
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 SHORT = dataclasses.replace(OBJECTIVE, steps=2)

@@ -4,12 +4,12 @@ import re
 
 import jax
 import pytest
+from jnst.optimize import run_chunk
+from jnst.targets import static_part
 
 import jnst
 from jnst.bench.cases import OBJECTIVE, Case
 from jnst.bench.topology import abstract_arguments
-from jnst.optimize import run_chunk
-from jnst.targets import static_part
 
 RECIPES = {
     "objective": OBJECTIVE,

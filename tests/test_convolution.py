@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import references_network as references
+from jnst.targets import network_params
 from tiny import batch, picture, tiny_params
 
 import jnst
-from jnst import convolution, vgg
-from jnst import winograd as algorithm
-from jnst.convolution import WINOGRAD, convolve, prepare
-from jnst.targets import network_params
-from jnst.winograd import transformed_kernel
+from jnst.network import convolution, vgg
+from jnst.network import winograd as algorithm
+from jnst.network.convolution import WINOGRAD, convolve, prepare
+from jnst.network.winograd import transformed_kernel
 
 # Winograd's rounding in float32, relative to the largest value; measured 3e-7 to 3e-6.
 TOLERANCE = 1e-5

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tiny import batch, picture, tiny_params
 
-from jnst import frugal
-from jnst.convolution import prepare
-from jnst.pooling import pool
-from jnst.vgg import extract
+from jnst.network import frugal
+from jnst.network.convolution import prepare
+from jnst.network.pooling import pool
+from jnst.network.vgg import extract
 
 DEEP = "relu4_1"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny import batch, picture, tiny_params
 
-from jnst.vgg import extract
+from jnst.network.vgg import extract
 
 BEFORE_POOLING = ("relu1_2", "relu2_2", "relu3_4")
 DEEP = "relu4_1"

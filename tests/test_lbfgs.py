@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jnst.lbfgs import torch_lbfgs
+from jnst.loop.lbfgs import torch_lbfgs
 
 SHAPE = (1, 2, 2, 3)
 SCALES = 1 + np.arange(12) % 5

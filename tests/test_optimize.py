@@ -8,15 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jnst.recipe import Recipe
+from jnst.targets import Targets, make_targets, static_part, weight_arrays
 from tiny import batch, picture
 
 from jnst import optimize
 from jnst.losses import STYLE_LOSSES
 from jnst.losses.rows import StyleLoss
 from jnst.program import compiled
-from jnst.recipe import Recipe
 from jnst.recipes import RECIPES
-from jnst.targets import Targets, make_targets, static_part, weight_arrays
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 KEY = jax.random.key(0)

@@ -32,7 +32,9 @@ def test_every_form_is_the_definition_and_its_gradient(form, dtype):
         features = feature_map(dtype=dtype)
         matrix = np.random.default_rng(1).normal(size=(3, 3)).astype(dtype)
         symmetric = jnp.asarray(matrix + matrix.T)
-        assert_close(FORMS[form].products(features, features), twin(features), TOLERANCE[dtype])
+        assert_close(
+            FORMS[form].products(features, features), twin(features), TOLERANCE[dtype]
+        )
         pulled = FORMS[form].pull(features, symmetric)
         assert pulled.dtype == features.dtype
         expected = np.asarray(features, np.float64) @ np.asarray(symmetric, np.float64)

@@ -3,10 +3,10 @@
 import math
 
 import pytest
-
 from jnst.recipe import Recipe
-from jnst.recipes import RECIPES
 from jnst.schedule import scales, steps_per_scale
+
+from jnst.recipes import RECIPES
 
 
 def fields_of(name):

@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jnst.recipe import Recipe
+from jnst.targets import Targets, halved, make_targets, static_part, weight_arrays
 from tiny import feature_map, picture, tiny_params
 
 import jnst
 from jnst.losses import STYLE_LOSSES, content
 from jnst.losses.gradients import normalise_gradient
 from jnst.objective import term
-from jnst.recipe import Recipe
-from jnst.targets import Targets, halved, make_targets, static_part, weight_arrays
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 PAIR = picture(40, 48, seed=1), picture(36, 44, seed=2)

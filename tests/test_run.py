@@ -9,7 +9,7 @@ import pytest
 from tiny import picture
 
 import jnst
-from jnst.initial import INITS
+from jnst.loop.initial import INITS
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 CONTENT, STYLE, OTHER = picture(40, 48, 1), picture(36, 50, 2), picture(30, 33, 3)

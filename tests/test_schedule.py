@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-from tiny import picture
-
-import jnst
 from jnst.schedule import (
     Source,
     Stage,
@@ -14,6 +11,9 @@ from jnst.schedule import (
     steps_per_scale,
     style_shape,
 )
+from tiny import picture
+
+import jnst
 
 
 @pytest.mark.parametrize(

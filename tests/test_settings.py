@@ -5,11 +5,11 @@ import json
 
 import optax
 import pytest
-
 from jnst.api import resolve
 from jnst.recipe import Recipe
-from jnst.recipes import RECIPES
 from jnst.settings import check_field, field_types, parse_setting, record
+
+from jnst.recipes import RECIPES
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 import references_network
 from tiny import batch, feature_map, picture, tiny_arrays, tiny_params
 
-from jnst import layers, vgg
-from jnst.pooling import POOLINGS, pool
+from jnst.network import layers, vgg
+from jnst.network.pooling import POOLINGS, pool
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 ALL_19 = layers.layer_names("vgg19")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jnst import vgg
+from jnst.network import vgg
 from jnst.weights import (
     SOURCES,
     Network,

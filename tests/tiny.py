@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnst.layers import BACKBONES
+from jnst.network.layers import BACKBONES
 
 CAFFE_MEANS = (103.939, 116.779, 123.68)  # blue, green, red, in grey levels
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")

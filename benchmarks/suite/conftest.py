@@ -24,10 +24,10 @@ import jax
 import pytest
 from plans import PLANS, variants
 
-from jnst import settings
 from jnst.bench.networks import RANDOM, load_network, random_params
 from jnst.bench.report import make_document
 from jnst.files import check_output, write_json
+from jnst.recipes import settings
 from jnst.weights import save_weights
 
 

@@ -8,7 +8,7 @@ import dataclasses
 from typing import NamedTuple
 
 from jnst.bench.cases import OBJECTIVE, Case, with_loss
-from jnst.recipe import Recipe
+from jnst.recipes.recipe import Recipe
 
 LOSSES = ("mean_std", "wasserstein2", "nnfm")  # cheaper than Gram, dearer, a matching
 OPTIMIZERS = ("lbfgs", "lbfgs_torch")

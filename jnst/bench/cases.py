@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jnst.api import resolve
 from jnst.base import check_one_of
 from jnst.losses import STYLE_LOSSES
-from jnst.recipe import Recipe
+from jnst.recipes.changing import resolve
+from jnst.recipes.recipe import Recipe
 
 OBJECTIVE = Recipe(tv_weight=1e6, content_weight=1e3, learning_rate=0.02)
 """Gram matrices at relu1_1 .. relu5_1, content at relu4_2, total variation, Adam: what

@@ -15,9 +15,15 @@ image losses, the optimiser) and what other style losses do.
 """
 
 from jnst.base import Params
-from jnst.layers import backbone_of, canonical_layer, layer_names
-from jnst.recipe import Recipe
-from jnst.targets import IMAGE_LAYER, active_terms
+from jnst.network.layers import (
+    IMAGE_LAYER,
+    backbone_of,
+    canonical_layer,
+    layer_names,
+)
+from jnst.objective.fields import active_terms
+from jnst.objective.term import Term, kind_of
+from jnst.recipes.recipe import Recipe
 
 GRAM_LIKE = ("gram", "scaled_gram", "covariance", "activation_shift_gram")
 """Style losses whose cost is that of one C x C matrix a layer."""
@@ -25,15 +31,21 @@ REPEATING = ("lbfgs",)
 """Optimisers that evaluate the objective an unknown number of times a step."""
 
 
-def _layers(recipe: Recipe, kinds: tuple[str, ...], backbone: str) -> list[str]:
-    active = active_terms(recipe)
-    names = [
-        layer
-        for kind in kinds
-        if kind in active
-        for layer in getattr(recipe, f"{kind}_layers")
-    ]
+def _layers(terms: list[Term], backbone: str) -> list[str]:
+    names = [layer for term in terms for layer in term.layers]
     return [canonical_layer(name, backbone) for name in names if name != IMAGE_LAYER]
+
+
+def style_terms(recipe: Recipe) -> list[Term]:
+    """List the terms that compare styles."""
+    terms = active_terms(recipe.objective.terms)
+    return [term for term in terms if kind_of(term.loss) == "style"]
+
+
+def counted(recipe: Recipe) -> str:
+    """Say what of a recipe's step `step_flops` counts."""
+    known = all(term.loss in GRAM_LIKE for term in style_terms(recipe))
+    return "network, style loss" if known else "network"
 
 
 def _convolutions(
@@ -67,15 +79,15 @@ def step_flops(recipe: Recipe, params: Params, size_px: int) -> float | None:
     if recipe.optimizer in REPEATING or recipe.diagnostics:
         return None
     backbone, ceil = backbone_of(params), recipe.pooling_ceil
-    style = _layers(recipe, ("style",), backbone)
-    total = 0.0
-    for level in range(recipe.style_pyramid if style else 1):
-        kinds = ("style",) if level else ("content", "style")
-        wanted = _layers(recipe, kinds, backbone)
+    terms, total = list(active_terms(recipe.objective.terms)), 0.0
+    for level in range(max(term.pyramid for term in terms)):
+        here = [term for term in terms if term.pyramid > level]
         side = size_px // 2**level
+        wanted = _layers(here, backbone)
         flops, sizes = _convolutions(params, wanted, side, ceil=ceil)
         total += 2 * flops
-        if recipe.style_loss in GRAM_LIKE:
-            pairs = [sizes[layer] for layer in style]
-            total += sum(4.0 * c * c * side * side for side, c in pairs)
+        for term in style_terms(recipe):
+            if term in here and term.loss in GRAM_LIKE:
+                pairs = [sizes[layer] for layer in _layers([term], backbone)]
+                total += sum(4.0 * c * c * side * side for side, c in pairs)
     return total

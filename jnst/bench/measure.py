@@ -15,10 +15,11 @@ import numpy as np
 
 from jnst.base import Params
 from jnst.bench.cases import Case
-from jnst.bench.flops import GRAM_LIKE, step_flops
+from jnst.bench.flops import counted, step_flops, style_terms
 from jnst.bench.peaks import peak_tflops
 from jnst.bench.prepared import Prepared, prepare
-from jnst.layers import backbone_of
+from jnst.network.layers import backbone_of
+from jnst.recipes.recipe import Recipe
 from jnst.record import device
 
 MIB = 2**20
@@ -61,6 +62,13 @@ def time_in_turn(
     return seconds
 
 
+def loss_name(recipe: Recipe) -> str:
+    """Name the style losses of a recipe, with + between."""
+    losses = [term.loss for term in style_terms(recipe)]
+    names = [x if isinstance(x, str) else getattr(x, "__name__", "own") for x in losses]
+    return "+".join(names) or "none"
+
+
 def describe(case: Case, params: Params) -> Row:
     """Return the fields of a row that are known before it is measured."""
     recipe, optimizer = case.recipe, case.recipe.optimizer
@@ -69,9 +77,9 @@ def describe(case: Case, params: Params) -> Row:
         "size_px": case.size_px,
         "batch": case.batch,
         "dtype": recipe.dtype,
-        "loss": recipe.style_loss,
+        "loss": loss_name(recipe),
         "optimizer": optimizer if isinstance(optimizer, str) else repr(optimizer),
-        "convolution": getattr(recipe, "convolution", None),
+        "convolution": recipe.convolution,
         "backbone": backbone_of(params),
         "label": case.label,
     }
@@ -125,9 +133,7 @@ def speeds(case: Case, params: Params, step_ms: float) -> Row:
     return {
         "mpx_steps_per_s": case.batch * case.size_px**2 / 1e6 / seconds,
         "gflop_per_step": None if flops is None else flops / 1e9,
-        "flops_counted": (
-            "network, style loss" if recipe.style_loss in GRAM_LIKE else "network"
-        ),
+        "flops_counted": counted(recipe),
         "tflop_per_s": tflop_per_s,
         "peak_tflop_per_s": peak,
         "utilisation": tflop_per_s / peak if tflop_per_s and peak else None,

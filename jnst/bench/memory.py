@@ -20,9 +20,8 @@ from jnst.bench.cases import Case
 from jnst.bench.prepared import prepare
 from jnst.files import as_json, write_json
 from jnst.memory import release_freed
-from jnst.recipe import Recipe
-from jnst.settings import record
-from jnst.targets import network_params
+from jnst.objective.features import make_network
+from jnst.recipes.settings import read_record, record
 from jnst.weights.network import as_arrays, as_params
 
 CALLS = 3
@@ -38,25 +37,16 @@ def resident_mib() -> float | None:
     return int(lines[0].split()[1]) / 1024 if lines else None
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
-
-
-def read_recipe(document: Mapping[str, Any]) -> Recipe:
-    """Make a recipe of what `jnst.settings.record` made of it."""
-    return Recipe(**{name: _tuples(value) for name, value in document.items()})
-
-
 def main(arrays_path: str, spec_path: str, out_path: str) -> None:
     """Run a few steps of a case and write what memory they took."""
     found = {"import": resident_mib()}
     spec = json.loads(Path(spec_path).read_text(encoding="utf-8"))
-    recipe = read_recipe(spec["recipe"])
+    recipe = read_record(spec["recipe"])
     with np.load(arrays_path) as arrays:
         params = jax.block_until_ready(as_params(arrays))
     release_freed()  # as `load_weights` does
     found["loaded"] = resident_mib()
-    params = network_params(params, recipe)  # as `stylize` does: kernels are let go
+    params = make_network(params, recipe.objective).params  # as `stylize` does
     release_freed()
     prepared = prepare(Case(recipe, spec["size_px"], spec["batch"]), params)
     for _ in range(CALLS):

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnst.base import Params
-from jnst.layers import backbone_of
+from jnst.network.layers import backbone_of
 from jnst.weights import load_described
 from jnst.weights.network import PREPROCESSING, convolutions, published_channels
 
@@ -18,7 +18,7 @@ def random_params(backbone: str, *, most_channels: int = 512) -> Params:
     """Draw a published network's kernels (He et al 2015); time is that of real ones.
 
     Args:
-      backbone: Key of `jnst.layers.BACKBONES`.
+      backbone: Key of `jnst.network.layers.BACKBONES`.
       most_channels: Widest layer; fewer than 512 make a small network for a test.
 
     Returns:

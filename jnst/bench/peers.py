@@ -16,17 +16,15 @@ from jnst.bench import three_passes
 from jnst.bench.cases import OBJECTIVE, Case, make_pictures
 from jnst.bench.measure import Row, on_host, timings
 from jnst.bench.memory import torch_and_jnst_memory
-from jnst.bench.prepared import Prepared
-from jnst.layers import backbone_of, canonical_layer, layer_names
-from jnst.optimize import make_optimizer
-from jnst.program import compiler_options
-from jnst.recipe import Recipe
-from jnst.targets import (
-    active_terms,
-    network_params,
-    static_part,
-    weight_arrays,
-)
+from jnst.bench.prepared import Prepared, objective_of
+from jnst.loop.state import init
+from jnst.network.layers import backbone_of, canonical_layer, layer_names
+from jnst.objective.features import make_network
+from jnst.objective.fields import active_terms
+from jnst.objective.making import weight_arrays
+from jnst.objective.term import TERM_FIELDS
+from jnst.program import compiled
+from jnst.recipes.recipe import PARTS, Recipe
 from jnst.weights.network import as_arrays
 
 Losses = dict[str, np.ndarray]
@@ -40,7 +38,7 @@ TORCH_FIELDS = {
     *("style_layers", "style_layer_weights", "style_weight", "content_layers"),
     *("content_layer_weights", "content_weight", "tv_weight", "dtype"),
     *("learning_rate", "beta1", "beta2", "epsilon", "convolution", "memory"),
-    *("ema", "returns", "min_size_px", "decay_steps", "source"),
+    *("ema", "returns", "decay_steps", "moments", "cooldown"),
 }
 """Fields of a recipe that PyTorch's side follows, or that change no number of it."""
 
@@ -78,29 +76,40 @@ def check_agreement(name: str, ours: Losses, theirs: Losses, dtype: str) -> None
             )
 
 
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    """Fields of objective and optimiser by their flat names."""
+    found: dict[str, Any] = {"terms": [t.name for t in recipe.objective.terms]}
+    for term in recipe.objective.terms:
+        found |= {f"{term.name}_{k}": getattr(term, k) for k in TERM_FIELDS}
+    for part in ("objective", "optimization"):
+        names = [field.name for field in dataclasses.fields(PARTS[part])]
+        found |= {k: getattr(recipe, k) for k in names if k != "terms"}
+    return found
+
+
 def check_torch_recipe(recipe: Recipe) -> None:
     """Raise `ValueError` for what PyTorch's side of the benchmark does not have."""
-    ours, usual = static_part(recipe), static_part(OBJECTIVE)
-    for field in dataclasses.fields(Recipe):
-        value, has = getattr(ours, field.name), getattr(usual, field.name)
-        if field.name not in TORCH_FIELDS and value != has:
+    ours, usual = _flat(recipe), _flat(OBJECTIVE)
+    for name, has in usual.items():
+        if name not in TORCH_FIELDS and ours[name] != has:
             raise ValueError(
                 f"--peer torch runs the objective of `jnst bench` without --recipe: it "
-                f"has {field.name}={has}, not {value}"
+                f"has {name}={has}, not {ours[name]}"
             )
 
 
 def torch_spec(case: Case, params: Params, steps: int) -> dict[str, Any]:
     """Tell a recipe to PyTorch's side, in plain numbers and names."""
     recipe, backbone = case.recipe, backbone_of(params)
-    active, (factors, weights) = active_terms(recipe), weight_arrays(recipe)
+    terms = {term.name: term for term in active_terms(recipe.objective.terms)}
+    weights, factors = weight_arrays(recipe.objective.terms)
     spec: dict[str, Any] = {"steps": steps, "dtype": recipe.dtype}
     for kind in ("content", "style"):
-        names = getattr(recipe, f"{kind}_layers") if kind in active else ()
+        names = terms[kind].layers if kind in terms else ()
         spec[f"{kind}_layers"] = [canonical_layer(name, backbone) for name in names]
-        spec[f"{kind}_factors"] = [float(x) for x in factors[kind]][: len(names)]
+        spec[f"{kind}_factors"] = [float(x) for x in factors.get(kind, ())]
     for kind in ("content", "style", "tv"):
-        spec[f"{kind}_weight"] = float(weights[kind]) if kind in active else 0.0
+        spec[f"{kind}_weight"] = float(weights.get(kind, 0.0))
     spec["betas"] = [recipe.beta1, recipe.beta2]
     spec |= {"learning_rate": recipe.learning_rate, "epsilon": recipe.epsilon}
     names = layer_names(backbone)
@@ -194,7 +203,7 @@ def import_torch() -> tuple[Any, Any]:
 
 def check_pattern(case: Case) -> None:
     """Raise `ValueError` for what is not in the pattern of Keras' example."""
-    three_passes.check_recipe(case.recipe)
+    three_passes.check_terms(case.recipe.objective.terms)
     if case.batch != 1:
         raise ValueError(f"--peer keras runs one image at a time, got {case.batch}")
 
@@ -206,28 +215,24 @@ def make_three_passes(case: Case, params: Params, prepared: Prepared) -> Peer:
       ValueError: For a batch, or a recipe that the pattern does not have.
     """
     check_pattern(case)
-    recipe, pictures = case.recipe, make_pictures(case)
-    params = network_params(params, recipe)
-    first = jnp.asarray(pictures.first[0]) * recipe.pixel_scale
-    given = jnp.asarray(pictures.contents[0]), jnp.asarray(pictures.style)
-    weights = jnp.ones(1, jnp.float32), *weight_arrays(recipe)
-    carry = first, make_optimizer(recipe).init(first)
+    objective, first, _ = objective_of(
+        case, make_network(params, case.recipe.objective)
+    )
+    state = init(objective, first)
+    given = objective.start.content, objective.start.style
     look, length = prepared.steps_per_call, prepared.steps_per_run
     numbers = jnp.arange(length)
-    key = jax.random.key(recipe.seed + 1)
-    fold = jax.jit(jax.vmap(lambda n: jax.random.fold_in(key, n)))
-    arguments = carry, params, given, weights, fold(numbers)
-    jitted = jax.jit(three_passes.run_steps, static_argnums=5, donate_argnums=0)
-    program = jitted.lower(*arguments, static_part(recipe)).compile(
-        compiler_options=compiler_options()
-    )
-    box = [jax.tree.map(jnp.copy, carry), 0]
+    fold = jax.jit(jax.vmap(lambda n: jax.random.fold_in(state.key, n)))
+    carry = jax.tree.map(jnp.copy, (state.image, state.optimizer))
+    arguments = objective, carry, state, given, fold(numbers)
+    program, _ = compiled(three_passes.run_steps, arguments, donated=(1,))
+    box = [carry, 0]
 
     def step() -> list[dict[str, jax.Array]]:
         found = []
         for _ in range(look // length):
             keys = fold(numbers + box[1])
-            box[0], losses = program(box[0], params, given, weights, keys)
+            box[0], losses = program(objective, box[0], state, given, keys)
             box[1] += length
             found.append(losses)
         jax.block_until_ready(box[0])
@@ -237,7 +242,7 @@ def make_three_passes(case: Case, params: Params, prepared: Prepared) -> Peer:
 
     def check(ours: Losses) -> None:
         theirs = on_host([one for _ in range(WARMUP) for one in step()])
-        check_agreement(name, ours, theirs, recipe.dtype)
+        check_agreement(name, ours, theirs, case.recipe.dtype)
 
     def row(seconds: dict[str, list[float]], steps: int) -> Row:
         return _fields(name, name, seconds, steps)

@@ -10,7 +10,14 @@ import jax
 
 from jnst.base import Params
 from jnst.bench.cases import Case
-from jnst.bench.measure import Row, Timer, describe, measure, time_in_turn
+from jnst.bench.measure import (
+    Row,
+    Timer,
+    describe,
+    loss_name,
+    measure,
+    time_in_turn,
+)
 from jnst.bench.peers import PEERS
 from jnst.bench.prepared import Prepared
 
@@ -25,7 +32,7 @@ DEFAULTS: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
 
 def case_name(case: Case) -> str:
     """Name a case in a few words, good for a folder too."""
-    words = [f"{case.size_px}px", case.recipe.dtype, case.recipe.style_loss]
+    words = [f"{case.size_px}px", case.recipe.dtype, loss_name(case.recipe)]
     if isinstance(case.recipe.optimizer, str):
         words.append(case.recipe.optimizer)
     return "-".join(words) + (f"-batch{case.batch}" if case.batch > 1 else "")

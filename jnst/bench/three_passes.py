@@ -7,108 +7,84 @@ the user's own step, run in that pattern: what remains is what computing targets
 saves. Keras itself is not needed.
 """
 
-from typing import Any
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from jnst.base import Image, Params, Scalar
-from jnst.losses import CONTENT_LOSSES, IMAGE_LOSSES
-from jnst.losses.rows import with_options
-from jnst.objective import term
-from jnst.optimize import make_optimizer
-from jnst.recipe import Recipe
-from jnst.targets import Targets, active_terms, network_features, statistics_of
+from jnst.base import Image, Scalar
+from jnst.loop.optimizers import make_optimizer
+from jnst.loop.state import State
+from jnst.objective.features import View, features_of
+from jnst.objective.making import targets_of
+from jnst.objective.term import Term
+from jnst.objective.value import Objective, add_up, losses_of, weighed
 
 Carry = tuple[Image, PyTree]
 
 
-def check_recipe(recipe: Recipe) -> None:
+def check_terms(terms: tuple[Term, ...]) -> None:
     """Raise `ValueError` for what is not in the pattern."""
-    if recipe.style_pyramid != 1:
+    if any(term.pyramid != 1 for term in terms):
         raise ValueError(
             "--peer keras has no style_pyramid: features of one size a step"
         )
 
 
-def _targets(
-    content: Image, features: list[dict[str, Array]], weights: Any, recipe: Recipe
-) -> Targets:
-    """Targets from the features that this very step computed."""
-    row = CONTENT_LOSSES[recipe.content_loss]
-    target = with_options(row.target, dict(recipe.content_options))
-    of_content, of_style = features
-    pixels = IMAGE_LOSSES[recipe.tv_loss]
-    constants = with_options(pixels.constants, dict(recipe.tv_options))(content)
-    active, (blend, layers, terms) = active_terms(recipe), weights
-    wanted = recipe.content_layers if "content" in active else ()
-    return Targets(
-        {k: target(of_content[k], of_style[k]) for k in wanted},
-        ((statistics_of(of_style, recipe),),) if "style" in active else (),
-        constants,
-        blend,
-        layers,
-        terms,
-    )
-
-
-def objective(
-    image: Image,
-    params: Params,
-    pictures: tuple[Image, Image],
-    weights: Any,
-    recipe: Recipe,
-    key: Array,
-) -> tuple[Scalar, dict[str, Scalar]]:
-    """Compute the loss with all three images in one batch.
+def terms_at(
+    objective: Objective, image: Image, pictures: tuple[Image, Image], key: Array
+) -> dict[str, Scalar]:
+    """Compute the terms with all three images in one batch.
 
     Args:
-      image: Image being optimised, [1, H, W, 3], in 0..`recipe.pixel_scale`.
-      params: Parameters of the network.
+      objective: Whose targets are computed anew.
+      image: Image being optimised, [1, H, W, 3], in the optimiser's scale.
       pictures: Content and style image in [0, 1], of the same shape.
-      weights: Blend, factors of layers and of terms, as in `Targets`.
-      recipe: The static part of a recipe.
       key: PRNG key of this step.
 
     Returns:
-      The loss and its terms; a gradient goes back through all three.
+      The weighted terms; a gradient goes back through all three.
     """
-    active, layers = active_terms(recipe), []
-    for kind in ("content", "style"):
-        layers += getattr(recipe, f"{kind}_layers") if kind in active else ()
-    three = jnp.stack([*pictures, image / recipe.pixel_scale])
-    found = jax.vmap(lambda x: network_features(params, x, layers, recipe))(three)
-    features = [{k: v[n] for k, v in found.items()} for n in range(3)]
-    targets = _targets(pictures[0], features[:2], weights, recipe)
-    rest = (image, params, targets, recipe, key)
-    terms = {name: term(name, *rest, features=features[2]) for name in active}
-    return jax.tree.reduce(jnp.add, list(terms.values())), terms
+    structure, shares = objective.structure, objective.shares
+    layers = [layer for part in structure.parts for layer in part.layers]
+    pixels = image / structure.pixel_scale
+    three = jnp.stack([*pictures, pixels])
+    found = jax.vmap(lambda x: features_of(objective.extract, x, layers))(three)
+    sizes = ((image.shape[1], image.shape[2]),)
+    views = [
+        View(x, x, sizes, ({k: v[n] for k, v in found.items()},))
+        for n, x in enumerate((*pictures, pixels))
+    ]
+    targets = targets_of(structure, views[0], [views[1]], shares)
+    ours = dataclasses.replace(objective, targets=targets)
+    return weighed(ours, losses_of(ours, views[2]._replace(image=image), key))
 
 
 def run_steps(
+    objective: Objective,
     carry: Carry,
-    params: Params,
+    state: State,
     pictures: tuple[Image, Image],
-    weights: Any,
     keys: Array,
-    recipe: Recipe,
 ) -> tuple[Carry, dict[str, Array]]:
     """Take one step for each of `keys`; losses have that length."""
 
     def step(carry: Carry, key: Array) -> tuple[Carry, dict[str, Scalar]]:
-        image, state = carry
+        image, kept = carry
 
         def value(x: Image) -> tuple[Scalar, dict[str, Scalar]]:
-            return objective(x, params, pictures, weights, recipe, key)
+            terms = terms_at(objective, x, pictures, key)
+            return add_up(terms), terms
 
         (loss, terms), gradient = jax.value_and_grad(value, has_aux=True)(image)
         extra = {"value": loss, "grad": gradient, "value_fn": lambda x: value(x)[0]}
-        change, state = make_optimizer(recipe).update(gradient, state, image, **extra)
+        optimizer = make_optimizer(state.rule, state.numbers, 0)
+        change, kept = optimizer.update(gradient, kept, image, **extra)
         image = image + jnp.asarray(change)
-        if recipe.clip:
-            image = jnp.clip(image, 0, recipe.pixel_scale)
-        return (image, state), {"loss": loss, **terms}
+        if state.rule.clip:
+            image = jnp.clip(image, 0, objective.structure.pixel_scale)
+        return (image, kept), {"loss": loss, **terms}
 
     if len(keys) == 1:  # as `run_chunk`: XLA's CPU convolutions are slow in a scan
         carry, losses = step(carry, keys[0])

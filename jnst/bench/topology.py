@@ -16,15 +16,23 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.experimental import topologies
-from jaxtyping import PyTree
 
 from jnst.base import Image, Params
 from jnst.bench.cases import Case
-from jnst.bench.flops import GRAM_LIKE, step_flops
-from jnst.bench.measure import MIB, Row, program_mib
-from jnst.layers import backbone_of
-from jnst.optimize import State, init, run_chunk
-from jnst.targets import Targets, make_targets, static_part, weight_arrays
+from jnst.bench.flops import counted, step_flops
+from jnst.bench.measure import MIB, Row, loss_name, program_mib
+from jnst.bench.prepared import start_of
+from jnst.loop.state import State, init
+from jnst.loop.step import run_chunk
+from jnst.network.layers import backbone_of
+from jnst.objective.features import Network, NetworkOptions
+from jnst.objective.making import (
+    Pictures,
+    make_structure,
+    make_targets,
+    weight_arrays,
+)
+from jnst.objective.value import Objective
 
 # libtpu asks Google's metadata server where it is, and locks the TPU for one process:
 # compiling needs neither, and a lock left by a process before would end this one. The
@@ -98,26 +106,31 @@ def load_device(topology: str) -> Any:
     return found.devices[0]
 
 
-def abstract_arguments(case: Case, params: Params) -> tuple[State, PyTree, Targets]:
-    """Return the shapes and types of what `run_chunk` takes, as `jnst.run` makes it.
+def abstract_arguments(case: Case, params: Params) -> tuple[Objective, State]:
+    """Return the shapes and types of what `run_chunk` takes, as a run makes it.
 
     Args:
       case: What to run.
       params: Parameters of the network; their shapes alone count.
 
     Returns:
-      State, parameters and targets, of `jax.ShapeDtypeStruct`.
+      Objective and state, of `jax.ShapeDtypeStruct`.
 
     Raises:
       ValueError: If the image is too small for a layer of the recipe.
     """
-    recipe, static = case.recipe, static_part(case.recipe)
+    recipe, fields = case.recipe, case.recipe.objective
+    options = NetworkOptions(*(getattr(fields, k) for k in NetworkOptions._fields))
 
-    def make(params: Params, image: Image) -> tuple[State, Params, Targets]:
-        blend = jnp.ones(1, jnp.float32)
-        found = make_targets(params, image, [image], blend, static)
-        targets = Targets(*found, blend, *weight_arrays(recipe))
-        return init(image, recipe, jax.random.key(0)), params, targets
+    def make(params: Params, image: Image) -> tuple[Objective, State]:
+        pictures = Pictures(image, [image], jnp.ones(1, jnp.float32))
+        extract = Network(params, options)  # a TPU takes kernels as they are
+        structure = make_structure(fields, pictures, extract)
+        targets = make_targets(extract, pictures, structure)
+        start = start_of(recipe, pictures)
+        rest = targets, *weight_arrays(fields.terms), pictures.shares, start, structure
+        objective = Objective(extract, *rest)
+        return objective, init(objective, image[0])
 
     shape = (1, case.size_px, case.size_px, 3)
     return jax.eval_shape(make, params, jax.ShapeDtypeStruct(shape, jnp.float32))
@@ -145,8 +158,8 @@ def compile_for(case: Case, params: Params, length: int, device: Any) -> Any:
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
         abstract_arguments(case, params),
     )
-    jitted = jax.jit(run_chunk, static_argnums=(3, 4), donate_argnums=0)
-    return jitted.lower(*arguments, static_part(case.recipe), length).compile()
+    jitted = jax.jit(run_chunk, static_argnums=2, donate_argnums=1)
+    return jitted.lower(*arguments, length).compile()
 
 
 def accounts(program: Any, by_hand: float | None, hbm_gb: float | None) -> Row:
@@ -216,14 +229,10 @@ def topology_rows(
                 "label": case.label,
                 "size_px": case.size_px,
                 "dtype": case.recipe.dtype,
-                "loss": case.recipe.style_loss,
+                "loss": loss_name(case.recipe),
                 "backbone": backbone_of(params),
                 "chunk": length,
-                "flops_counted": (
-                    "network, style loss"
-                    if case.recipe.style_loss in GRAM_LIKE
-                    else "network"
-                ),
+                "flops_counted": counted(case.recipe),
                 "compile_s": seconds,
                 **accounts(program, by_hand, memory_gb(kind)),
             }

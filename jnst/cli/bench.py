@@ -69,7 +69,9 @@ def bench(settings: Sequence[str], **options: Any) -> int:
     from jnst.bench.networks import load_network
     from jnst.bench.prepared import check_case
     from jnst.bench.report import make_document, read_document
+    from jnst.program import keep_programs
 
+    keep_programs()
     before = read_document(options["against"]) if options["against"] else None
     cases = choose_cases(settings, options)
     params, known = load_network(options["weights"])
@@ -124,13 +126,13 @@ def choose_cases(settings: Sequence[str], options: dict[str, Any]) -> "list[Case
     """Turn options into cases, and raise for any no run could do."""
     import jax
 
-    from jnst.api import resolve
     from jnst.base import check_one_of
     from jnst.bench.cases import OBJECTIVE, make_cases
     from jnst.bench.peers import check_peer
     from jnst.bench.session import DEFAULTS
-    from jnst.recipes import RECIPES
-    from jnst.settings import parse_setting
+    from jnst.recipes.changing import resolve
+    from jnst.recipes.settings import parse_setting
+    from jnst.recipes.table import RECIPES
 
     name = options["recipe"]
     if name:

@@ -16,8 +16,8 @@ from jnst.cli.own import losses_from
 def recipes(name: str | None, as_json: bool) -> None:
     """List the recipes, or show every field of the recipe NAME."""
     from jnst.base import check_one_of
-    from jnst.recipes import RECIPES
-    from jnst.settings import record
+    from jnst.recipes.settings import record
+    from jnst.recipes.table import RECIPES
 
     if name:
         check_one_of("recipe", name, RECIPES)
@@ -29,7 +29,7 @@ def recipes(name: str | None, as_json: bool) -> None:
     else:
         _table(
             [
-                {"name": key, "source": recipe.source, "expect": expected(key)}
+                {"name": key, "source": recipe.run.source, "expect": expected(key)}
                 for key, recipe in RECIPES.items()
             ],
             [None, 56, 40],
@@ -63,21 +63,36 @@ def _table(rows: list[dict[str, Any]], widths: list[int | None]) -> None:
 
 def _show_recipe(name: str, document: dict[str, Any]) -> None:
     """Print a recipe's source, and its fields with those that differ marked."""
-    from jnst.recipe import Recipe
-    from jnst.settings import record
+    from jnst.recipes.recipe import Recipe
+    from jnst.recipes.settings import record
 
-    usual = record(Recipe())
-    click.echo(f"{name}\n\n{document.pop('source')}\n\nExpect: {expected(name)}\n")
-    for field, value in document.items():
-        mark = "*" if value != usual[field] else " "
+    usual = _flat(record(Recipe()))
+    flat = _flat(document)
+    click.echo(f"{name}\n\n{flat.pop('source')}\n\nExpect: {expected(name)}\n")
+    for field, value in flat.items():
+        mark = "*" if value != usual.get(field) else " "
         click.echo(f"{mark} {field} = {_text(value)}")
     click.echo("\n* differs from the default of Recipe. Change with --set FIELD=VALUE.")
 
 
+def _flat(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a record by flat names, TERM_FIELD for the fields of terms."""
+    flat: dict[str, Any] = {}
+    for name, value in document.items():
+        if name == "terms":
+            for term in value:
+                flat |= {
+                    f"{term['name']}_{k}": v for k, v in term.items() if k != "name"
+                }
+        else:
+            flat[name] = value
+    return flat
+
+
 def _text(value: Any) -> str:
-    if isinstance(value, list) and value and isinstance(value[0], list):
+    if isinstance(value, list | tuple) and value and isinstance(value[0], list | tuple):
         return ",".join(f"{key}={each}" for key, each in value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value)
     if isinstance(value, bool):
         return str(value).lower()

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from jnst.cli.own import losses_from
+from jnst.cli.own import losses_from, optimizer_from
 
 
 @click.command()
@@ -20,13 +20,14 @@ from jnst.cli.own import losses_from
 @click.option("--recipe", default="jnst", show_default=True, help="See `recipes`.")
 @click.option("--size", "size_px", type=int, default=192, show_default=True)
 @click.option("--steps", type=int, help="Steps in all sizes together.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, help="Seed; the recipe's, 0, if absent.")
 @click.option(
     "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any field."
 )
 @click.option("--weights", help="Name or path of a weights file.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @losses_from
+@optimizer_from
 def compare(
     content: str,
     style: str,
@@ -46,12 +47,13 @@ def compare(
     from tqdm import tqdm
 
     from jnst.base import check_one_of
-    from jnst.compare import YARDSTICKS, Row
-    from jnst.compare import compare as run
+    from jnst.drivers.compare import YARDSTICKS, Row
+    from jnst.drivers.compare import compare as run
     from jnst.files import check_output
     from jnst.losses import STYLE_LOSSES
     from jnst.plots import check_matplotlib
-    from jnst.settings import parse_setting
+    from jnst.program import keep_programs
+    from jnst.recipes.settings import parse_setting
     from jnst.weights import load_described
 
     chosen = [n.strip() for n in names.split(",")] if names else list(STYLE_LOSSES)
@@ -62,6 +64,7 @@ def compare(
     if folder.exists():
         for name in ["sheet.png", "compare.json", *(f"{n}.png" for n in chosen)]:
             check_output(folder / name, overwrite=overwrite)
+    keep_programs()
     changes = dict(parse_setting(text) for text in settings)
     params, known = load_described(weights)
     bar = tqdm(total=len(chosen), unit="loss", desc=chosen[0], delay=1)

@@ -30,11 +30,11 @@ def features(
     """
     import numpy as np
 
-    from jnst import api
+    from jnst.drivers.objectives import features as compute
     from jnst.files import check_output
     from jnst.image import fit_shape, load_image, resize_image
-    from jnst.layers import backbone_of, canonical_layer
     from jnst.losses.gram import gram_matrix
+    from jnst.network.layers import backbone_of, canonical_layer
     from jnst.plots import check_matplotlib, plot_features, plot_gram
     from jnst.weights import load_weights
 
@@ -53,7 +53,7 @@ def features(
     for name in names:
         canonical_layer(name, backbone_of(params))
     click.echo(f"computing {len(names)} layers", err=True)
-    found = api.features(pixels, names, params, pooling)
+    found = compute(pixels, names, params, pooling)
     folder.mkdir(parents=True, exist_ok=True)
     plot_features(paths[0], {k: np.asarray(v[0], np.float32) for k, v in found.items()})
     plot_gram(paths[1], {k: np.asarray(gram_matrix(v)) for k, v in found.items()})

@@ -1,4 +1,4 @@
-"""`--losses-from FILE.py`: a user's own losses, without touching the package."""
+"""A user's own losses and optimisers from a file, without touching the package."""
 
 import importlib.util
 import sys
@@ -9,19 +9,21 @@ from typing import Any
 import click
 
 
-def import_losses(path: str) -> None:
+def import_rows(path: str, what: str) -> None:
     """Import one Python file, which adds its rows to the tables.
 
     Raises:
       FileNotFoundError: If there is no such file.
       ValueError: If it is no Python file, or fails.
     """
-    file = Path(path)
+    file = Path(path).absolute()
     if not file.is_file():
-        raise FileNotFoundError(f"no file of losses {path!r}")
+        raise FileNotFoundError(f"no file of {what} {path!r}")
     spec = importlib.util.spec_from_file_location(f"jnst_own_{file.stem}", file)
     if file.suffix != ".py" or spec is None or spec.loader is None:
-        raise ValueError(f"a file of losses must end in .py, got {path!r}")
+        raise ValueError(f"a file of {what} must end in .py, got {path!r}")
+    if getattr(sys.modules.get(spec.name), "__file__", None) == str(file):
+        return  # losses and optimisers in one file
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
@@ -32,16 +34,22 @@ def import_losses(path: str) -> None:
         ) from error
 
 
-def _import(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    if value:
-        import_losses(value)
+def _rows_from(option: str, what: str) -> Callable[[Any], Any]:
+    """Make an option that imports a file which adds rows to a table."""
+
+    def read(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        if value:
+            import_rows(value, what)
+
+    return click.option(
+        option,
+        metavar="FILE.py",
+        is_eager=True,
+        expose_value=False,
+        callback=read,
+        help=f"Import a file that adds {what} to the tables.",
+    )
 
 
-losses_from: Callable[[Any], Any] = click.option(
-    "--losses-from",
-    metavar="FILE.py",
-    is_eager=True,
-    expose_value=False,
-    callback=_import,
-    help="Import a file that adds losses to the tables.",
-)
+losses_from = _rows_from("--losses-from", "losses")
+optimizer_from = _rows_from("--optimizer-from", "optimisers")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from jnst.result import Plan, Progress, Result
+    from jnst.drivers.plan import Plan
+    from jnst.drivers.result import Progress, Result
 
 
 class Reporter:
@@ -24,7 +25,7 @@ class Reporter:
 
         self.outputs = outputs
         self.latest: Progress | None = None
-        self.balancing = False
+        self.balancing: list[str] = []
         self.bar = tqdm(
             desc="preparing",
             unit="step",
@@ -52,7 +53,8 @@ class Reporter:
             f"{device()}",
             file=sys.stderr,
         )
-        self.balancing = plan.recipe.style_weight == "balance"
+        terms = plan.recipe.objective.terms
+        self.balancing = [term.name for term in terms if term.weight == "balance"]
         self.bar.leave, self.bar.delay = True, 0
         self.bar.bar_format = None
         self.bar.desc = "compiling"
@@ -80,28 +82,31 @@ class Reporter:
 
         save_image(path, image, metadata=about)
 
-    def finish(self, result: "Result", about: dict[str, Any]) -> None:
+    def finish(self, result: "Result") -> None:
         """Write picture, history and plot, and name them on standard output."""
         from jnst.files import write_json
         from jnst.plots import plot_history
-        from jnst.record import with_history
+        from jnst.record import document, with_history
 
         self.bar.close()
-        if self.balancing:
-            recipe = result.recipe
-            weights = ", ".join(f"{w:.4g}" for w in recipe.style_layer_weights)
-            click.echo(
-                f"balanced {recipe.style_loss}: style_weight={recipe.style_weight:.4g} "
-                f"style_layer_weights={weights}",
-                err=True,
-            )
+        for term in result.recipe.objective.terms:
+            if term.name in self.balancing:
+                weights = ", ".join(f"{w:.4g}" for w in term.layer_weights)
+                click.echo(
+                    f"balanced {term.loss}: {term.name}_weight={term.weight:.4g} "
+                    f"{term.name}_layer_weights={weights}",
+                    err=True,
+                )
+        about = document(result)
         self._save(self.outputs.image, result.image, about)
         click.echo(self.outputs.image)
         if self.outputs.history:
             write_json(self.outputs.history, with_history(about, result.history))
             click.echo(self.outputs.history)
         if self.outputs.plot:
-            plot_history(self.outputs.plot, result.history, title=about["recipe_name"])
+            plot_history(
+                self.outputs.plot, result.history, title=about["recipe_name"] or ""
+            )
             click.echo(self.outputs.plot)
         click.echo(
             f"{result.seconds:.1f} s in the loop, {result.compile_seconds:.1f} s "

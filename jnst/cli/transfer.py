@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from jnst.cli.own import losses_from
+from jnst.cli.own import losses_from, optimizer_from
 from jnst.cli.progress import Reporter
 
 
@@ -23,14 +23,24 @@ class Outputs(NamedTuple):
 
 RUN_OPTIONS = (
     click.option("-o", "--output", required=True, type=click.Path(), help="Picture."),
-    click.option("--recipe", default="jnst", show_default=True, help="See `recipes`."),
+    click.option("--recipe", help="See `recipes`; jnst if absent."),
+    click.option(
+        "--like", type=click.Path(), metavar="FILE.png", help="The recipe of a picture."
+    ),
     click.option("--size", "size_px", type=int, help="Size in pixels."),
     click.option("--steps", type=int, help="Steps in all sizes together."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Seed."),
+    click.option("--seed", type=int, help="Seed; the recipe's, 0, if absent."),
     click.option("--init", help="First image: content, noise, ..., or a file."),
     click.option("--blend", help="Weights of several styles, such as 0.7,0.3."),
     click.option(
         "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any field."
+    ),
+    click.option(
+        "--term",
+        "terms",
+        multiple=True,
+        metavar="'NAME: LOSS, FIELD=VALUE, ...'",
+        help="Add a term, such as 'histogram: histogram, layers=relu1_1;relu4_1'.",
     ),
     click.option("--history", type=click.Path(), help="Losses of every step, .json."),
     click.option("--plot", type=click.Path(), help="Losses over steps, .png."),
@@ -38,6 +48,7 @@ RUN_OPTIONS = (
     click.option("--weights", help="Name or path of a weights file."),
     click.option("--overwrite", is_flag=True, help="Replace files that exist."),
     losses_from,
+    optimizer_from,
 )
 
 
@@ -109,38 +120,66 @@ def check_outputs(outputs: Outputs) -> None:
                 raise ValueError(f"{str(found)!r} exists already; use --overwrite")
 
 
+def chosen_recipe(recipe: str | None, like: str | None) -> Any:
+    """Return what to start from: the name of a recipe, or the recipe of a picture."""
+    if like is None:
+        return recipe or "jnst"
+    if recipe is not None:
+        raise ValueError("--like has a recipe of its own: leave --recipe out")
+    from jnst.recipes.recipe import Recipe
+
+    return Recipe.from_png(like)
+
+
+def all_changes(
+    recipe: Any, settings: Sequence[str], terms: Sequence[str]
+) -> dict[str, Any]:
+    """Read --set and --term: fields by name, and all terms with those added."""
+    from jnst.recipes.changing import named
+    from jnst.recipes.settings import parse_setting, parse_term
+
+    changes = dict(parse_setting(text) for text in settings)
+    if terms:
+        added = [parse_term(text) for text in terms]
+        changes["terms"] = (*named(recipe).objective.terms, *added)
+    return changes
+
+
 def transfer(
     content: str | None,
     styles: Sequence[str],
     shape: str | None,
     *,
     output: str,
-    recipe: str,
-    size_px: int | None,
-    steps: int | None,
-    seed: int,
-    init: str | None,
-    blend: str | None,
-    settings: Sequence[str],
-    history: str | None,
-    plot: str | None,
-    save_every: int,
-    weights: str | None,
-    overwrite: bool,
+    recipe: str | None = None,
+    like: str | None = None,
+    size_px: int | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    init: str | None = None,
+    blend: str | None = None,
+    settings: Sequence[str] = (),
+    terms: Sequence[str] = (),
+    history: str | None = None,
+    plot: str | None = None,
+    save_every: int = 0,
+    weights: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Check everything, run, and write what was asked for."""
     outputs = Outputs(output, history, plot, save_every, overwrite)
     check_outputs(outputs)
-    from jnst import api
-    from jnst.record import document
-    from jnst.settings import parse_setting
+    from jnst.drivers.transfer import stylize as run
+    from jnst.program import keep_programs
 
-    weights_of_styles = _parse_blend(blend)
+    base = chosen_recipe(recipe, like)
+    changes = all_changes(base, settings, terms)
+    keep_programs()
     with Reporter(outputs) as reporter:
-        result = api.stylize(
+        result = run(
             content,
             list(styles),
-            recipe,
+            base,
             steps=steps,
             init=init,
             seed=seed,
@@ -148,17 +187,9 @@ def transfer(
             weights=weights,
             on_progress=reporter.update,
             on_start=reporter.start,
-            blend=weights_of_styles,
+            blend=_parse_blend(blend),
             shape=_parse_shape(shape),
             save_every=save_every,
-            **dict(parse_setting(text) for text in settings),
+            **changes,
         )
-        about = document(
-            result,
-            name=recipe,
-            content=content,
-            styles=styles,
-            blend=weights_of_styles,
-            init=init,
-        )
-        reporter.finish(result, about)
+        reporter.finish(result)

@@ -4,11 +4,12 @@ An image is RGB, float32, [height, width, 3], with sRGB values in [0, 1]. This p
 is the only user of Pillow: `decoding` reads, `sizes` resizes, `encoding` writes.
 """
 
-from jnst.image.decoding import FORMATS, load_image
+from jnst.image.decoding import FORMATS, decode, is_pillow, load_image
 from jnst.image.encoding import (
     IMAGE_SUFFIXES,
     WRITERS,
     check_image,
+    encode_png,
     is_image_array,
     read_metadata,
     save_image,
@@ -23,8 +24,11 @@ __all__ = [
     "SIDES",
     "WRITERS",
     "check_image",
+    "decode",
+    "encode_png",
     "fit_shape",
     "is_image_array",
+    "is_pillow",
     "load_image",
     "read_metadata",
     "resize_image",

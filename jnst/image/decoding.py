@@ -57,9 +57,19 @@ def load_image(path: StrPath) -> Pixels:
       ValueError: If it is no image of these formats, damaged, or too large.
     """
     with open_image(path, FORMATS) as image:
-        image.load()
-        turn = ORIENTATIONS.get(_orientation(image), ORIENTATIONS[1])
-        return np.ascontiguousarray(turn(_decode(image)), np.float32)
+        return decode(image)
+
+
+def is_pillow(image: object) -> bool:
+    """Tell whether something is a `PIL.Image.Image`."""
+    return isinstance(image, Image.Image)
+
+
+def decode(image: Image.Image) -> Pixels:
+    """Turn an image of Pillow's into an array, as `load_image` does a file."""
+    image.load()
+    turn = ORIENTATIONS.get(_orientation(image), ORIENTATIONS[1])
+    return np.ascontiguousarray(turn(_decode(image)), np.float32)
 
 
 @contextmanager

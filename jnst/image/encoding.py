@@ -4,6 +4,7 @@ A PNG carries one text chunk with the key `METADATA_KEY`, which holds a JSON obj
 To write another format, add a row to `WRITERS`.
 """
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -111,15 +112,30 @@ def save_image(
         )
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must be 1 to 100, got {quality}")
-    levels = np.rint(np.clip(np.asarray(image, np.float64), 0.0, 1.0) * 255.0)
     options = dict(writer.options)
     if writer.format == "PNG":
         options["pnginfo"] = _text_chunk(metadata)
     elif writer.format != "TIFF":
         options["quality"] = quality
     with atomic_write(path) as temporary:
-        pixels = Image.fromarray(levels.astype(np.uint8))
-        pixels.save(temporary, format=writer.format, **options)
+        _eight_bits(image).save(temporary, format=writer.format, **options)
+
+
+def _eight_bits(image: np.ndarray | jax.Array) -> Image.Image:
+    levels = np.rint(np.clip(np.asarray(image, np.float64), 0.0, 1.0) * 255.0)
+    return Image.fromarray(levels.astype(np.uint8))
+
+
+def encode_png(image: np.ndarray | jax.Array) -> bytes:
+    """Return an image as a PNG of 8 bits a channel, in memory.
+
+    Raises:
+      ValueError: If it is no image.
+    """
+    check_image("image", image)
+    buffer = io.BytesIO()
+    _eight_bits(image).save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def _text_chunk(metadata: Mapping[str, Any] | None) -> PngImagePlugin.PngInfo | None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jnst.layers import BACKBONES, layer_names
+from jnst.network.layers import BACKBONES, layer_names
 from jnst.weights import network
 from jnst.weights.network import Network, convolutions
 from jnst.weights.torch_files import Loader

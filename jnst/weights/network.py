@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from jnst.base import Params
-from jnst.layers import BACKBONES
+from jnst.network.layers import BACKBONES
 
 FORMAT = "jnst-weights-1"
 """Version of the one format weights are kept in, see `jnst.weights.storage`."""

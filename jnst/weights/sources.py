@@ -38,7 +38,7 @@ class Source(NamedTuple):
 
     Attributes:
       title: What it is, for people.
-      backbone: Key of `jnst.layers.BACKBONES`.
+      backbone: Key of `jnst.network.layers.BACKBONES`.
       preprocessing: Key of `jnst.weights.network.PREPROCESSING`.
       url: Canonical address.
       file_name: Last part of the address, also accepted in the cache folder.

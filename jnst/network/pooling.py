@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jnst.base import FeatureMap
+from jnst.base import FeatureMaps
 
 
 class Pooling(NamedTuple):
     """A 2x2 pooling of stride 2.
 
     Attributes:
-      reduce: Joins the four corners of all windows, each [1, h, w, C].
+      reduce: Joins the four corners of all windows, each [N, h, w, C].
       rescale: Factor that brings activations back to max pooling's scale
         (crowsonkb/style-transfer-pytorch, `pooling_scales`).
       commutes: Whether a ReLU may as well come after it.
@@ -47,17 +47,17 @@ POOLINGS: dict[str, Pooling] = {
 
 
 def pool(
-    x: FeatureMap,
+    x: FeatureMaps,
     kind: str,
     *,
     rescale: bool,
     ceil: bool,
-    reduce: Callable[[FeatureMap], FeatureMap] | None = None,
-) -> FeatureMap:
+    reduce: Callable[[FeatureMaps], FeatureMaps] | None = None,
+) -> FeatureMaps:
     """Pool 2x2 windows with stride 2.
 
     Args:
-      x: Feature map [1, H, W, C].
+      x: Feature map [N, H, W, C].
       kind: Key of `POOLINGS`.
       rescale: Whether to multiply by the pooling's `rescale`.
       ceil: Whether an odd last row or column makes a window of its own (Caffe,
@@ -65,7 +65,7 @@ def pool(
       reduce: Pools a map of whole windows; by default as `kind` says.
 
     Returns:
-      Feature map [1, H // 2, W // 2, C], rounded up where `ceil`.
+      Feature map [N, H // 2, W // 2, C], rounded up where `ceil`.
     """
     _, height, width, _ = x.shape
     if ceil:  # a repeated edge changes neither the maximum nor the mean of a window

@@ -3,8 +3,8 @@
 The map is cut into tiles of 4x4 outputs, each 6x6 inputs; input and kernel are
 transformed, multiplied position by position (2.25 products for each output where the
 definition takes 9), and transformed back. Tiles of 2x2 take 4 products, and kernels of
-less than half the memory. Kernels are frozen: theirs is transformed
-once. Maps are [N, H, W, C], kernels HWIO. Who uses it is told in `jnst.convolution`.
+less than half the memory. Kernels are frozen: theirs is transformed once. Maps are
+[N, H, W, C], kernels HWIO. Who uses it is told in `jnst.network.convolution`.
 """
 
 import functools
@@ -16,8 +16,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from jnst.frugal import Maps, apart
 from jnst.linear import linear, merged
+from jnst.network.frugal import Maps, apart
 
 POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 1.0, -1.0, 2.0, -0.5)}
 """By the side of a tile: where polynomials are evaluated, besides infinity. Of the sets

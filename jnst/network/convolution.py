@@ -1,9 +1,9 @@
 """3x3 convolutions of the network: which layer takes which algorithm.
 
 XLA's own convolution serves any device. On a CPU most layers run faster as Winograd's,
-`jnst.winograd`; kernels are transformed once, by `prepare`, and ride in the layer's
-parameters: a layer that has `WINOGRAD` among its parameters uses it. To change which
-layers do, edit `LEAST_CHANNELS`; to change their tiles, `SMALL_TILES_FROM`.
+`jnst.network.winograd`; kernels are transformed once, by `prepare`, and ride in the
+layer's parameters: a layer that has `WINOGRAD` among its parameters uses it. To change
+which layers do, edit `LEAST_CHANNELS`; to change their tiles, `SMALL_TILES_FROM`.
 """
 
 import math
@@ -15,9 +15,9 @@ from jax import lax
 from jaxtyping import Array
 
 from jnst.base import Params, check_one_of
-from jnst.frugal import Maps
-from jnst.layers import IMAGE_LAYER, backbone_of, canonical_layer, layer_names
-from jnst.winograd import transformed_kernel, winograd
+from jnst.network.frugal import Maps
+from jnst.network.layers import IMAGE_LAYER, backbone_of, canonical_layer, layer_names
+from jnst.network.winograd import transformed_kernel, winograd
 
 CONVOLUTIONS = ("auto", "xla", "winograd")
 WINOGRAD = "winograd"

@@ -1,31 +1,31 @@
 """VGG16 and VGG19 as feature extractors: pooling, padding, depth.
 
-Images are RGB in [0, 1], shape [1, H, W, 3]; `params["preprocess"]` turns them into
+Images are RGB in [0, 1], shape [N, H, W, 3]; `params["preprocess"]` turns them into
 what the weights were trained on. A network is described by its parameters alone:
 which backbone it is, and how wide, is read from them. To add a padding, add a row to
-`PADDINGS`; poolings are in `jnst.pooling`, backbones and layer names in `jnst.layers`.
+`PADDINGS`; poolings are in `jnst.network.pooling`, backbones and layer names in
+`jnst.network.layers`.
 """
 
 import functools
 from collections.abc import Sequence
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jnst import frugal
-from jnst.base import FeatureMap, Image, Params, check_one_of
-from jnst.convolution import WINOGRAD, convolve
-from jnst.layers import BACKBONES as BACKBONES
-from jnst.layers import (
+from jnst.base import FeatureMaps, Images, Params, check_one_of
+from jnst.network import frugal
+from jnst.network.convolution import WINOGRAD, convolve
+from jnst.network.layers import BACKBONES as BACKBONES
+from jnst.network.layers import (
     backbone_of,
     canonical_layer,
     check_image_size,
     layer_names,
 )
-from jnst.pooling import POOLINGS, pool
+from jnst.network.pooling import POOLINGS, pool
 
 PADDINGS: dict[str, str] = {
     "zeros": "constant",
@@ -49,7 +49,7 @@ def _late_relus(names: Sequence[str], wanted: Sequence[str], pooling: str) -> se
 
 
 class Convolution(nn.Module):
-    """A layer of `jnst.convolution.convolve`, which its parameters decide.
+    """A layer of `jnst.network.convolution.convolve`, which its parameters decide.
 
     Attributes:
       features: Output channels.
@@ -60,8 +60,8 @@ class Convolution(nn.Module):
     padding: str
 
     @nn.compact
-    def __call__(self, x: FeatureMap, rectify: bool = False) -> FeatureMap:
-        """Map [1, H, W, I] to [1, H, W, features], and rectify if asked."""
+    def __call__(self, x: FeatureMaps, rectify: bool = False) -> FeatureMaps:
+        """Map [N, H, W, I] to [N, H, W, features], and rectify if asked."""
         shape = (3, 3, x.shape[-1], self.features)
         layer = {"bias": self.param("bias", nn.initializers.zeros, shape[-1:])}
         if self.has_variable("params", WINOGRAD):
@@ -79,7 +79,7 @@ class VGG(nn.Module):
       backbone: Key of `BACKBONES`.
       channels: Output channels of each convolution, by name.
       layers: Canonical names of the layers to return.
-      pooling: Key of `jnst.pooling.POOLINGS`.
+      pooling: Key of `jnst.network.pooling.POOLINGS`.
       pooling_rescale: See `Pooling.rescale`.
       pooling_ceil: See `pool`.
       padding: Key of `PADDINGS`.
@@ -97,8 +97,8 @@ class VGG(nn.Module):
     padding_layers: str = "all"
 
     @nn.compact
-    def __call__(self, x: FeatureMap) -> dict[str, FeatureMap]:
-        """Map preprocessed pixels [1, H, W, 3] to {layer: [1, h, w, C]}."""
+    def __call__(self, x: FeatureMaps) -> dict[str, FeatureMaps]:
+        """Map preprocessed pixels [N, H, W, 3] to {layer: [N, h, w, C]}."""
         features = {}
         names = layer_names(self.backbone)
         depth = max(names.index(layer) for layer in self.layers)
@@ -118,7 +118,7 @@ class VGG(nn.Module):
         return features
 
     def _prepared(self) -> set[str]:
-        """List the convolutions that `jnst.convolution.prepare` prepared."""
+        """List the convolutions that `jnst.network.convolution.prepare` prepared."""
         layers = self.variables.get("params", {})
         return {name for name, layer in layers.items() if WINOGRAD in layer}
 
@@ -129,7 +129,7 @@ class VGG(nn.Module):
         free = prepared - set(self.layers)
         return late, {after for name, after in pairs if name in free} - late
 
-    def _pool(self, x: FeatureMap, rectify: bool) -> FeatureMap:
+    def _pool(self, x: FeatureMaps, rectify: bool) -> FeatureMaps:
         """Pool, and rectify if a ReLU has waited for it."""
         apply = functools.partial(
             pool, x, self.pooling, rescale=self.pooling_rescale, ceil=self.pooling_ceil
@@ -138,13 +138,13 @@ class VGG(nn.Module):
             return apply(reduce=frugal.pooled_relu)
         return nn.relu(apply()) if rectify else apply()
 
-    def _convolve(self, x: FeatureMap, name: str, rectify: bool) -> FeatureMap:
+    def _convolve(self, x: FeatureMaps, name: str, rectify: bool) -> FeatureMaps:
         first_only = self.padding_layers == "first" and name != "conv1_1"
         mode = PADDINGS["zeros" if first_only else self.padding]
         return Convolution(dict(self.channels)[name], mode, name=name)(x, rectify)
 
 
-def preprocess(params: Params, image: Image) -> Image:
+def preprocess(params: Params, image: Images) -> Images:
     """Turn RGB in [0, 1] into the network's input, as the weights file says."""
     kernel, bias = params["preprocess"]["kernel"], params["preprocess"]["bias"]
     return image @ kernel + bias.reshape(1, 1, 1, 3)
@@ -158,7 +158,7 @@ def mean_pixel(params: Params) -> Float[Array, "3"]:
 
 def extract(
     params: Params,
-    image: Image,
+    image: Images,
     layers: Sequence[str],
     *,
     pooling: str = "max",
@@ -167,14 +167,14 @@ def extract(
     padding: str = "zeros",
     padding_layers: str = "all",
     dtype: str | None = None,
-) -> dict[str, FeatureMap]:
+) -> dict[str, FeatureMaps]:
     """Compute feature maps, only as deep as asked.
 
     Args:
       params: Parameters of a VGG, see `jnst.base.Params`.
-      image: RGB in [0, 1], shape [1, H, W, 3].
+      image: RGB in [0, 1], shape [N, H, W, 3].
       layers: Layers by any of their usual names, see `canonical_layer`.
-      pooling: Key of `jnst.pooling.POOLINGS`.
+      pooling: Key of `jnst.network.pooling.POOLINGS`.
       pooling_rescale: Keep the scale of max pooling, see `Pooling.rescale`.
       pooling_ceil: Round sizes up, see `pool`.
       padding: Key of `PADDINGS`.
@@ -182,7 +182,7 @@ def extract(
       dtype: Type of activations, such as "bfloat16"; None keeps the image's.
 
     Returns:
-      {name as given: feature map [1, h, w, C]}.
+      {name as given: feature map [N, h, w, C]}.
 
     Raises:
       ValueError: For an unknown layer or option, or an image too small for them.
@@ -223,11 +223,3 @@ def extract(
     pixels = preprocess(params, image)
     found = network.apply(variables, pixels.astype(dtype) if dtype else pixels)
     return {name: found[layer] for name, layer in wanted.items()}  # type: ignore
-
-
-@functools.partial(jax.jit, static_argnames=("layers", "options"))
-def extract_jit(
-    params: Params, image: Image, layers: tuple[str, ...], options: tuple
-) -> dict[str, FeatureMap]:
-    """Compute `extract` under `jax.jit`; `options` are (name, value) pairs."""
-    return extract(params, image, layers, **dict(options))

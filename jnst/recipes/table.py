@@ -6,7 +6,7 @@ is our own and the default. To add a recipe, add a row to `RECIPES`.
 
 import math
 
-from jnst.recipe import Recipe
+from jnst.recipes.recipe import Recipe
 
 KERAS_LOSSES = {
     "style_options": (("scale", "image"),),

@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jnst import api
-from jnst.base import Params, check_one_of
+from jnst.base import check_one_of
+from jnst.drivers.objectives import features
+from jnst.drivers.sources import as_array
+from jnst.drivers.transfer import stylize
 from jnst.image import resize_image
+from jnst.loop.iterate import NonFiniteLossError
 from jnst.losses import STYLE_LOSSES, compute
-from jnst.result import NonFiniteLossError
 
 YARDSTICK_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 YARDSTICKS = ("gram", "sliced_wasserstein")
@@ -45,13 +47,23 @@ class Row(NamedTuple):
     error: str = ""
 
 
-def _distances(image: np.ndarray, style: Any, params: Params) -> dict[str, np.ndarray]:
-    """Distances of an image's features to the style's, by yardstick and layer."""
-    found = api.features(image, YARDSTICK_LAYERS, params)
+def _extractor(options: Mapping[str, Any]) -> Callable[[np.ndarray], dict[str, Any]]:
+    """Return what the yardsticks look through: a user's features, or the network."""
+    own = options.get("extract")
+    if own is None:
+        return lambda image: features(image, YARDSTICK_LAYERS, options["weights"])
+    compiled = jax.jit(own)
+    return lambda image: compiled(np.asarray(image, np.float32)[None])
+
+
+def _distances(
+    found: Mapping[str, Any], style: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Distances of features to the style's, by yardstick and layer."""
     key = {"sliced_wasserstein": jax.random.key(0)}
     return {
         name: np.asarray(
-            [compute(name, found[k], style[k], key.get(name)) for k in YARDSTICK_LAYERS]
+            [compute(name, found[k], style[k], key.get(name)) for k in style]
         )
         for name in YARDSTICKS
     }
@@ -67,7 +79,7 @@ def _row(
     error, history, start = "", {}, time.perf_counter()
     merged: dict[str, Any] = {"style_weight": "balance", **options, "style_loss": name}
     try:
-        result = api.stylize(content, style, **merged)
+        result = stylize(content, style, **merged)
         image, seconds, history = result.image, result.seconds, result.history
     except NonFiniteLossError as stopped:
         error, image, history = str(stopped), stopped.image, stopped.history
@@ -94,7 +106,8 @@ def compare(
       names: Keys of `STYLE_LOSSES`; all if empty.
       on_row: Called with each row as it comes.
       **options: Arguments of `jnst.stylize` for all runs, such as `size_px`, `steps`,
-        `recipe`, `seed`; `weights` as parameters loads them once.
+        `recipe`, `seed`; `weights` as parameters loads them once; `extract` brings
+        features of one's own, through which the yardsticks look too.
 
     Returns:
       A row a loss. A loss that is not finite has an error and its last good image.
@@ -104,18 +117,17 @@ def compare(
     """
     for name in names:
         check_one_of("style loss", name, STYLE_LOSSES)
-    params = options["weights"]
+    look = _extractor(options)
     rows: list[Row] = []
     reference: dict[str, Any] = {}
 
     def measure(image: np.ndarray) -> dict[str, float]:
         if not reference:
             shape = (image.shape[0], image.shape[1])
-            pixels = resize_image(api.as_array("style", style), shape)
-            reference["style"] = api.features(pixels, YARDSTICK_LAYERS, params)
-            before = resize_image(api.as_array("content", content), shape)
-            reference["before"] = _distances(before, reference["style"], params)
-        after = _distances(image, reference["style"], params)
+            reference["style"] = look(resize_image(as_array("style", style), shape))
+            before = look(resize_image(as_array("content", content), shape))
+            reference["before"] = _distances(before, reference["style"])
+        after = _distances(look(image), reference["style"])
         before = reference["before"]
         return {k: float(np.mean(after[k] / before[k])) for k in YARDSTICKS}
 

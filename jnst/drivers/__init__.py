@@ -1,0 +1,1 @@
+"""From pictures and a recipe to results: thin, on what anybody can use without them."""

@@ -1,0 +1,423 @@
+"""All that is decided before a run: pictures, sizes, network, weights; then objectives.
+
+`make_plan` checks everything that can be wrong, before any work.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, PyTree
+
+from jnst.base import Params, check_one_of
+from jnst.drivers.sources import (
+    ImageLike,
+    as_content,
+    as_source,
+    as_styles,
+    batch_of,
+    described,
+)
+from jnst.image import resize_image
+from jnst.loop.initial import INITS
+from jnst.loop.iterate import Size
+from jnst.loop.optimizers import numbers_of, rule_of
+from jnst.loop.state import Begin, Start, first_image
+from jnst.memory import release_freed
+from jnst.network.layers import (
+    IMAGE_LAYER,
+    backbone_of,
+    canonical_layer,
+    check_image_size,
+)
+from jnst.network.vgg import mean_pixel
+from jnst.objective.balance import balanced, first_member
+from jnst.objective.features import Own, layers_of, make_network, make_own
+from jnst.objective.fields import ObjectiveFields, active_terms
+from jnst.objective.making import Pictures, build
+from jnst.objective.term import OWN, kind_of
+from jnst.objective.value import Objective
+from jnst.recipes.changing import named, resolve
+from jnst.recipes.recipe import Recipe
+from jnst.recipes.schedule import (
+    Source,
+    Stage,
+    full_shape,
+    resized_to,
+    stages,
+    style_shape,
+)
+from jnst.recipes.table import RECIPES
+from jnst.weights import list_weights, load_described
+
+GREY = np.full(3, 0.5, np.float32)
+"""What a user's own features are taken to see as nothing, for noise to begin with."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is about to run.
+
+    Attributes:
+      stages: Sizes and steps from coarse to fine.
+      recipe: The recipe in effect; weights may still be "balance".
+      reference: Fields whose terms "balance" measures by.
+      weights: Provenance of the weights file; empty for parameters given as arrays.
+      name: Name of the recipe it is made of; empty for one without.
+      content: Content image; None for a texture.
+      styles: Style images.
+      shares: Weight of each style, summing to 1.
+      blend: The same as it was given.
+      first: First image, in [0, 1]; None for the recipe's.
+      init: What was given for it.
+      extract: Where features come from.
+      zero: Colour that the network sees as zero.
+    """
+
+    stages: list[Stage]
+    recipe: Recipe
+    reference: ObjectiveFields
+    weights: dict[str, str]
+    name: str
+    content: Source | None
+    styles: list[Source]
+    shares: list[float]
+    blend: list[float] | None
+    first: np.ndarray | None
+    init: Any
+    extract: PyTree
+    zero: np.ndarray
+
+    @property
+    def batch(self) -> int | None:
+        """Number of pictures; None for one."""
+        content = [self.content] if self.content else []
+        return batch_of([*content, *self.styles])
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Where the pictures are from, as a record keeps it."""
+        return {
+            "recipe_name": self.name or None,
+            "content": self.content.about if self.content else None,
+            "styles": [style.about for style in self.styles],
+            "blend": self.blend,
+            "init": self.init,
+        }
+
+
+def _load(weights: Any, preferred: Sequence[str]) -> tuple[Params, dict[str, str]]:
+    """Return parameters and their provenance.
+
+    Where nothing is asked for, the first of a recipe's `preferred` weights that is at
+    hand is taken.
+    """
+    if isinstance(weights, Mapping):
+        return dict(weights), {}
+    if weights is None and len(preferred) > 1 and not os.environ.get("JNST_WEIGHTS"):
+        at_hand = {row["name"] for row in list_weights() if row["found"]}
+        weights = next((name for name in preferred if name in at_hand), None)
+    return load_described(weights)
+
+
+def load_params(weights: Any) -> Params:
+    """Return parameters as they are, or those that a name or a path means."""
+    return _load(weights, ())[0]
+
+
+def _shares(blend: Sequence[float] | None, count: int) -> list[float]:
+    weights = [1.0] * count if blend is None else [float(w) for w in blend]
+    if len(weights) != count:
+        raise ValueError(f"blend has {len(weights)} weights for {count} styles")
+    if not (min(weights) >= 0 and 0 < sum(weights) < float("inf")):
+        raise ValueError(f"blend must be weights >= 0 with a sum above 0, got {blend}")
+    return [weight / sum(weights) for weight in weights]
+
+
+def without_content(recipe: Recipe) -> Recipe:
+    """Turn a recipe into one for textures: no content, not even to begin with."""
+    terms = tuple(
+        dataclasses.replace(term, weight=0.0)
+        if kind_of(term.loss) == "content"
+        else term
+        for term in recipe.objective.terms
+    )
+    init = "noise" if recipe.run.init in ("content", "noise_mix") else recipe.run.init
+    return dataclasses.replace(recipe, terms=terms, init=init)
+
+
+def _initial(
+    recipe: Recipe, init: ImageLike | None, content: Any, batch: int | None
+) -> tuple[Recipe, np.ndarray | None]:
+    """Split `init` into the name of a row of `INITS`, or an image."""
+    if init is None:
+        return recipe, None
+    if isinstance(init, str) and (init in INITS or not Path(init).exists()):
+        check_one_of("init (and no such file)", init, INITS)
+        if content is None and init in ("content", "noise_mix"):
+            raise ValueError(f"init {init!r} needs a content image")
+        return dataclasses.replace(recipe, init=init), None
+    source = as_source("init", init, sized=False, outside=True)
+    if source.pixels.ndim == 4 and len(source.pixels) != batch:
+        raise ValueError(f"init has {len(source.pixels)} images for {batch or 1}")
+    return recipe, source.pixels
+
+
+def _check_vgg(params: Params, fields: ObjectiveFields, shapes: Sequence[Any]) -> None:
+    """Raise before any work if a layer is unknown or an image too small for it."""
+    backbone = backbone_of(params)
+    layers = [layer for term in active_terms(fields.terms) for layer in term.layers]
+    names = [canonical_layer(k, backbone) for k in layers if k != IMAGE_LAYER]
+    for shape in shapes if names else ():
+        check_image_size(
+            shape,
+            names,
+            backbone=backbone,
+            padding=fields.padding,
+            padding_layers=fields.padding_layers,
+            ceil=fields.pooling_ceil,
+        )
+
+
+def _check_own(own: Own, fields: ObjectiveFields, shapes: Sequence[Any]) -> None:
+    """Raise before any work if a user's function has not the layers asked for."""
+    for shape in shapes:
+        known = [*layers_of(own, shape), IMAGE_LAYER]
+        for term in active_terms(fields.terms):
+            for layer in term.layers:
+                check_one_of(f"layer, in {term.name}_layers: layer", layer, known)
+
+
+def with_layers(recipe: Recipe, own: Own, shape: tuple[int, int]) -> Recipe:
+    """Let functions without layers look at all that a user's features have."""
+    known = tuple(layers_of(own, shape))
+    terms = tuple(
+        dataclasses.replace(term, layers=known)
+        if kind_of(term.loss) == OWN and not term.layers
+        else term
+        for term in recipe.objective.terms
+    )
+    return dataclasses.replace(recipe, terms=terms)
+
+
+def make_plan(
+    content: Any,
+    style: Any,
+    recipe: str | Recipe,
+    *,
+    size_px: int | None = None,
+    weights: Any = None,
+    extract: Callable[..., Any] | None = None,
+    init: ImageLike | None = None,
+    blend: Sequence[float] | None = None,
+    shape: tuple[int, int] | None = None,
+    changes: Mapping[str, Any],
+) -> Plan:
+    """Decide all that a run needs, and raise for what no run could use.
+
+    Args:
+      content: As in `jnst.stylize`, as all that follows.
+      style: One or several.
+      recipe: Name, or a recipe.
+      size_px: Size asked for by hand.
+      weights: Name, path or parameters.
+      extract: A user's own features, in place of a network and its weights.
+      init: First image.
+      blend: Weight of each style.
+      shape: Height and width of a texture.
+      changes: Fields of the recipe.
+
+    Raises:
+      ValueError: For anything no run could use.
+      FileNotFoundError: For a missing image, or no weights anywhere.
+    """
+    sized = size_px is not None
+    if extract is not None and weights is not None:
+        raise ValueError("extract brings features of its own: leave weights out")
+    size = {"size_px": size_px} if size_px is not None else {}
+    chosen = resolve(recipe, {**changes, **size})
+    reference = _reference(recipe).objective
+    source, styles = as_content(content, sized=sized), as_styles(style, sized=sized)
+    batch = batch_of([*([source] if source else []), *styles])
+    chosen, first = _initial(chosen, init, content, batch)
+    chosen = without_content(chosen) if source is None else chosen
+    stages_ = _stages(source, styles, shape, chosen)
+    sizes = [stage.shape for stage in stages_]
+    sizes += [
+        style_shape(each, stage, stages_[-1], chosen.schedule)
+        for each in styles
+        for stage in stages_
+    ]
+    known: dict[str, str] = {}
+    if extract is not None:
+        features, zero = make_own(extract), GREY
+        chosen = with_layers(chosen, features, sizes[0])
+        _check_own(features, chosen.objective, sizes)
+    else:
+        params, known = _load(weights, chosen.run.weights)
+        _check_vgg(params, chosen.objective, sizes)
+        zero = np.asarray(mean_pixel(params)) * (255 / chosen.white)
+        unsure = any(term.weight == "balance" for term in chosen.objective.terms)
+        also = reference.terms if unsure else ()
+        features = make_network(params, chosen.objective, also=also)
+        del params  # kernels that nobody else holds are freed
+    release_freed()
+    given = None if blend is None else [float(weight) for weight in blend]
+    return Plan(
+        stages=stages_,
+        recipe=chosen,
+        reference=reference,
+        weights=known,
+        name=recipe if isinstance(recipe, str) else "",
+        content=source,
+        styles=styles,
+        shares=_shares(blend, len(styles)),
+        blend=given,
+        first=first,
+        init=_told(init),
+        extract=features,
+        zero=np.asarray(zero, np.float32),
+    )
+
+
+def _reference(recipe: str | Recipe) -> Recipe:
+    """Return the recipe whose own terms "balance" measures by."""
+    found = named(recipe)
+    unsure = any(term.weight == "balance" for term in found.objective.terms)
+    return RECIPES["jnst"] if unsure else found
+
+
+def _told(init: Any) -> Any:
+    """What a record says of the first image."""
+    if init is None or (isinstance(init, str) and init in INITS):
+        return init
+    if isinstance(init, str | os.PathLike):
+        return described(init)
+    return as_source("init", init, sized=False, outside=True).about
+
+
+def _stages(
+    source: Source | None, styles: list[Source], shape: Any, recipe: Recipe
+) -> list[Stage]:
+    """Plan the sizes of a run.
+
+    Raises:
+      ValueError: For a shape beside a content image, or one below 1x1.
+    """
+    if source is not None and shape is not None:
+        raise ValueError("shape is for textures; with a content image use size_px")
+    if shape is not None and min(shape) < 1:
+        raise ValueError(f"shape must be at least 1x1, got {shape[0]}x{shape[1]}")
+    main, schedule = source or styles[0], recipe.schedule
+    final = shape or full_shape(main, schedule, style=source is None)
+    arrays = shape is not None or main.own_size
+    return stages(final, max(final) if arrays else schedule.size_px, schedule)
+
+
+def _on_device(pixels: np.ndarray) -> Array:
+    return jax.device_put(pixels, may_alias=False)  # the caller may write to its own
+
+
+def pictures_at(plan: Plan, stage: Stage) -> Pictures:
+    """Bring content and styles to a stage's size."""
+    schedule, last = plan.recipe.schedule, plan.stages[-1]
+    styles = [
+        _on_device(
+            resized_to(s.pixels, style_shape(s, stage, last, schedule), schedule)
+        )
+        for s in plan.styles
+    ]
+    content = None
+    if plan.content is not None:
+        content = _on_device(resized_to(plan.content.pixels, stage.shape, schedule))
+    shares = jax.device_put(np.asarray(plan.shares, np.float32))
+    return Pictures(content, styles, shares)
+
+
+def start_at(plan: Plan, stage: Stage, pictures: Pictures, steps: int) -> Start:
+    """Say what a run that begins at a stage begins with."""
+    shape, recipe = stage.shape, plan.recipe
+    black = np.zeros((1, *shape, 3), np.float32)
+    content = _on_device(black) if pictures.content is None else pictures.content
+    first = None
+    if plan.first is not None:
+        first = _on_device(resized_to(plan.first, shape, recipe.schedule))
+    return Start(
+        content=content,
+        style=_on_device(_mean_style(plan, shape)),
+        first=first,
+        zero=jax.device_put(plan.zero),
+        seed=jax.device_put(np.uint32(recipe.run.seed)),
+        numbers=numbers_of(recipe.optimization),
+        steps=jax.device_put(np.int32(steps)),
+        begin=Begin(recipe.run.init, rule_of(recipe.optimization)),
+    )
+
+
+def _mean_style(plan: Plan, shape: tuple[int, int]) -> np.ndarray:
+    """Stretch the styles to a shape and weigh them: [1, H, W, 3], or a batch of it."""
+    found = np.float32(0)
+    for source, share in zip(plan.styles, plan.shares, strict=True):
+        pixels = source.pixels.reshape(-1, *source.pixels.shape[-3:])
+        each = np.stack([resize_image(p, shape)[None] for p in pixels])
+        found = found + np.float32(share) * (
+            each if source.pixels.ndim == 4 else each[0]
+        )
+    return np.asarray(found, np.float32)
+
+
+def weighed(plan: Plan) -> Plan:
+    """Replace weights of "balance" by ones for the first image of a run.
+
+    Raises:
+      ValueError: If a gradient is 0 or not finite, so that no weight would do.
+    """
+    fields = plan.recipe.objective
+    if all(term.weight != "balance" for term in fields.terms):
+        return plan
+    stage = plan.stages[0]
+    pictures = first_member(pictures_at(plan, stage))
+    start = start_at(plan, stage, pictures, stage.steps)
+    one = {
+        k: v[0] if v is not None and v.ndim == 5 else v
+        for k, v in (("style", start.style), ("first", start.first))
+    }
+    start = dataclasses.replace(start, **one)
+    image = first_image(start, jax.random.key(start.seed))
+    found = balanced(fields, plan.reference, plan.extract, pictures, image)
+    return dataclasses.replace(
+        plan, recipe=dataclasses.replace(plan.recipe, objective=found)
+    )
+
+
+def objective_at(
+    plan: Plan, stage: Stage, *, steps: int | None = None
+) -> tuple[Objective, float]:
+    """Make the objective at a stage of a plan, and the seconds of compiling.
+
+    Args:
+      plan: From `weighed`.
+      stage: One of its stages.
+      steps: Steps that a run of this objective alone takes; the stage's if absent.
+    """
+    pictures = pictures_at(plan, stage)
+    start = start_at(plan, stage, pictures, steps or stage.steps)
+    return build(plan.recipe.objective, plan.extract, pictures, start)
+
+
+def sizes_of(plan: Plan, clock: list[float]) -> list[Size]:
+    """List the sizes of a plan for `jnst.iterate`; compile times go to `clock`."""
+
+    def maker(stage: Stage) -> Callable[[], Objective]:
+        def make() -> Objective:
+            objective, seconds = objective_at(plan, stage)
+            clock.append(seconds)
+            return objective
+
+        return make
+
+    return [Size(stage.steps, maker(stage)) for stage in plan.stages]

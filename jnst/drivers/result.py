@@ -1,0 +1,126 @@
+"""What comes out of a run."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jnst.files import StrPath
+from jnst.image import encode_png, save_image
+from jnst.loop.iterate import Event, History
+from jnst.recipes.recipe import Recipe
+from jnst.recipes.schedule import Stage
+
+
+class Progress(NamedTuple):
+    """What a run tells after each chunk of steps.
+
+    Attributes:
+      step: Steps done in all sizes together.
+      steps: Steps of the whole run.
+      shape: Height and width of the image now.
+      losses: "loss" and every weighted term at the last step; of a batch, the means.
+      image: The image so far, float32 [H, W, 3] in [0, 1]; [N, H, W, 3] for a batch.
+      seconds: Time in the loop so far, without compilation.
+    """
+
+    step: int
+    steps: int
+    shape: tuple[int, int]
+    losses: dict[str, float]
+    image: np.ndarray
+    seconds: float
+
+
+def progress_of(event: Event) -> Progress:
+    """Tell a user what an event means."""
+    image = event.image
+    latest = {k: float(np.mean(v[..., -1])) for k, v in event.losses.items()}
+    shape = image.shape[-3], image.shape[-2]
+    return Progress(event.step, event.steps, shape, latest, image, event.seconds)
+
+
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+class Result:
+    """What a run gives.
+
+    Attributes:
+      image: NumPy float32 [H, W, 3] in [0, 1]; [N, H, W, 3] for a batch.
+      history: "loss" and every weighted term, one value a step ([N, steps] for a
+        batch); entry i is the objective at the image before the i-th update.
+        `pandas.DataFrame(result.history)` reads that of one picture.
+      recipe: The recipe in effect.
+      seconds: Wall time of the loop, without compilation and file work.
+      compile_seconds: Time of compilation; about 0 for shapes seen before.
+      stages: Sizes and steps from coarse to fine.
+      weights: Provenance of the weights file; empty for parameters given as arrays.
+      inputs: Name of the recipe, pictures with SHA-256, blend and first image.
+    """
+
+    image: np.ndarray
+    history: History
+    recipe: Recipe
+    seconds: float
+    compile_seconds: float
+    stages: list[Stage]
+    weights: dict[str, str]
+    inputs: dict[str, Any]
+
+    def save(self, path: StrPath) -> None:
+        """Write the picture; a PNG carries recipe, inputs, weights and versions.
+
+        Args:
+          path: A file whose ending says the format; it is replaced.
+
+        Raises:
+          ValueError: If the ending is unknown, or this is a batch: `each` splits it.
+        """
+        from jnst.record import document
+
+        if self.image.ndim == 4:
+            raise ValueError(
+                f"a batch of {len(self.image)} pictures has as many files: save each "
+                "of result.each()"
+            )
+        save_image(path, self.image, metadata=document(self))
+
+    def each(self) -> "list[Result]":
+        """Split a batch into its pictures; one picture is a list of itself."""
+        if self.image.ndim == 3:
+            return [self]
+        return [
+            dataclasses.replace(
+                self,
+                image=image,
+                history={k: v[n] for k, v in self.history.items()},
+                inputs={k: _member(v, n) for k, v in self.inputs.items()},
+            )
+            for n, image in enumerate(self.image)
+        ]
+
+    def _repr_png_(self) -> bytes:
+        """Show the picture in a notebook; a batch side by side."""
+        row = self.image if self.image.ndim == 3 else np.concatenate(self.image, 1)
+        return encode_png(row)
+
+    def __repr__(self) -> str:
+        """Tell size, steps and the last loss."""
+        *batch, height, width, _ = self.image.shape
+        loss = self.history["loss"]
+        many = f"{batch[0]} pictures of " if batch else ""
+        last = ", ".join(f"{x:.4g}" for x in np.atleast_1d(loss[..., -1]))
+        return (
+            f"Result({many}{height}x{width}, {loss.shape[-1]} steps, "
+            f"{self.seconds:.1f} s, loss {last})"
+        )
+
+
+def _member(about: Any, n: int) -> Any:
+    """Take the n-th of what is told as a list of contents."""
+    return (
+        about[n] if isinstance(about, list) and about and _is_file(about[0]) else about
+    )
+
+
+def _is_file(about: Any) -> bool:
+    return isinstance(about, dict) and "sha256" in about

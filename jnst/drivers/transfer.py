@@ -1,0 +1,112 @@
+"""`stylize`: a run, from pictures to a `Result`."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+
+from jnst.base import Params
+from jnst.drivers.plan import Plan, make_plan, sizes_of, weighed
+from jnst.drivers.result import Progress, Result, progress_of
+from jnst.drivers.sources import ImageLike
+from jnst.loop.iterate import History, iterate, join
+from jnst.recipes.changes import Changes
+from jnst.recipes.recipe import Recipe
+
+
+def stylize(
+    content: ImageLike | Sequence[ImageLike] | None,
+    style: ImageLike | Sequence[ImageLike],
+    recipe: str | Recipe = "jnst",
+    steps: int | None = None,
+    init: ImageLike | None = None,
+    seed: int | None = None,
+    size_px: int | None = None,
+    weights: str | Path | Params | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    *,
+    on_start: Callable[[Plan], None] | None = None,
+    blend: Sequence[float] | None = None,
+    shape: tuple[int, int] | None = None,
+    save_every: int = 0,
+    extract: Callable[..., Any] | None = None,
+    **changes: Unpack[Changes],
+) -> Result:
+    """Optimise an image to have the content of one image and the style of others.
+
+    Args:
+      content: A path, a `PIL.Image`, or a float array [H, W, 3] in [0, 1]; None for a
+        texture; a list of images of one size, or an array [N, H, W, 3], for a batch:
+        N pictures in one program.
+      style: The same, or a list of several, which are blended; an array [N, H, W, 3]
+        for a batch. Sizes may differ. Files and Pillow's images are resized as the
+        recipe says; arrays keep their size unless `size_px` is given.
+      recipe: Key of `jnst.RECIPES`, or a `Recipe`.
+      steps: Number of steps in all sizes together; None for the recipe's.
+      init: Key of `jnst.loop.initial.INITS`, a path, or an array [H, W, 3] whose values
+        outside [0, 1] are kept; None for the recipe's.
+      seed: Seed of all random numbers; None for the recipe's, which is 0 in all that
+        jnst has. Pictures of a batch share it.
+      size_px: Size of the result, in pixels: the longer side, for files the side that
+        the recipe means.
+      weights: Name or path of a weights file, or parameters; None to find VGG19.
+      on_progress: Called with a `Progress` after each chunk of steps.
+      on_start: Called with the `Plan` before any step.
+      blend: Weight of each style, >= 0; equal ones if absent.
+      shape: Height and width of a texture; the style's if absent.
+      save_every: Steps after which `on_progress` must be called, at least; 0 for none.
+      extract: Function from an image [1, H, W, 3] in [0, 1] to {name: features
+        [1, h, w, C]}, in place of VGG19; layers are its keys.
+      **changes: Any field of `Recipe`, by its flat name.
+
+    Returns:
+      A `Result`: image, history, recipe in effect, seconds.
+
+    Raises:
+      ValueError: For anything no run could use, before any step.
+      FileNotFoundError: For a missing image, or no weights anywhere.
+      NonFiniteLossError: If a loss becomes NaN or infinite.
+    """
+    fields: dict[str, Any] = {"steps": steps, "seed": seed}
+    plan = make_plan(
+        content,
+        style,
+        recipe,
+        size_px=size_px,
+        weights=weights,
+        extract=extract,
+        init=init,
+        blend=blend,
+        shape=shape,
+        changes={**changes, **{k: v for k, v in fields.items() if v is not None}},
+    )
+    if on_start:
+        on_start(plan)
+    return run(weighed(plan), on_progress, save_every)
+
+
+def run(
+    plan: Plan, on_progress: Callable[[Progress], None] | None, every: int
+) -> Result:
+    """Run a plan whose weights are numbers to its end."""
+    clock: list[float] = []
+    history: list[History] = []
+    times, image = (0.0, 0.0), np.zeros(0)
+    for event in iterate(sizes_of(plan, clock), every=every):
+        history.append(event.losses)
+        times = event.seconds, event.compile_seconds
+        if on_progress:
+            on_progress(progress_of(event))
+        if event.step == event.steps:
+            image = event.image
+    return Result(
+        image=image,
+        history=join(history),
+        recipe=plan.recipe,
+        seconds=times[0],
+        compile_seconds=times[1] + sum(clock),
+        stages=list(plan.stages),
+        weights=plan.weights,
+        inputs=plan.inputs,
+    )

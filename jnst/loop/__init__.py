@@ -1,0 +1,1 @@
+"""From an objective to a picture: optimisers, the step, sizes, the loop."""

@@ -1,0 +1,248 @@
+"""The loop: an iterator over chunks of steps, from coarse to fine.
+
+Whoever wants to watch, save or stop is a `for` over it. Nothing here touches files.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnst.loop.sizes import resized
+from jnst.loop.state import State, init, on_host
+from jnst.loop.step import run_chunk
+from jnst.memory import release_freed
+from jnst.objective.value import Objective
+from jnst.program import compiled
+
+History = dict[str, np.ndarray]
+PIXEL_STEPS = {"cpu": 1e5}
+"""Pixels times steps between two looks: about half a second on two cores."""
+ACCELERATOR_PIXEL_STEPS = 3e7
+MAX_CHUNK = 100
+
+
+class Size(NamedTuple):
+    """One size of a run.
+
+    Attributes:
+      steps: Steps at this size.
+      make: Makes the objective at this size, when the run comes to it.
+    """
+
+    steps: int
+    make: Callable[[], Objective]
+
+
+class Event(NamedTuple):
+    """What an iterator tells after each chunk.
+
+    Attributes:
+      step: Steps done in all sizes together.
+      steps: Steps of the whole run.
+      losses: "loss" and every weighted term at the steps of this chunk, before each
+        update: [n], or [N, n] for a batch.
+      objective: The objective at this size.
+      state: The state now. Its arrays are given up when the iterator goes on: keep
+        `jax.tree.map(jnp.copy, event.state)`.
+      seconds: Time in the loop so far, without compilation.
+      compile_seconds: Time of compiling steps so far.
+    """
+
+    step: int
+    steps: int
+    losses: History
+    objective: Objective
+    state: State
+    seconds: float
+    compile_seconds: float
+
+    @property
+    def image(self) -> np.ndarray:
+        """The image so far, as `jnst.shown`."""
+        return on_host(self.objective, self.state)
+
+
+class NonFiniteLossError(FloatingPointError):
+    """A loss that became NaN or infinite, and the run up to it.
+
+    Attributes:
+      image: The last image whose loss was finite, float32 [H, W, 3] in [0, 1].
+      history: History up to and including the step at fault.
+    """
+
+    def __init__(self, message: str, image: np.ndarray, history: History) -> None:
+        """Keep the last good image and the history beside the message."""
+        super().__init__(message)
+        self.image = image
+        self.history = history
+
+
+def chunk_lengths(steps: int, pixels: int, every: int) -> tuple[int, int]:
+    """Choose how many steps pass before Python looks, and how many a program runs.
+
+    Args:
+      steps: Steps at this size.
+      pixels: Pixels of all images together.
+      every: Steps after which Python must look, 0 for no such wish.
+
+    Returns:
+      The largest divisor of `steps` (and `every`) that takes about half a second, so
+      that one program serves the whole size; and as many steps a program, but 1 on a
+      CPU, where XLA runs the convolutions of a `lax.scan` body almost three times
+      slower than those outside (jaxlib 0.10.2).
+    """
+    backend = jax.default_backend()
+    budget = PIXEL_STEPS.get(backend, ACCELERATOR_PIXEL_STEPS)
+    longest = int(np.clip(budget / pixels, 1, MAX_CHUNK))
+    whole = np.gcd(steps, every) if every else steps
+    look = max(n for n in range(1, longest + 1) if whole % n == 0)
+    return look, 1 if backend == "cpu" else look
+
+
+def join(histories: Sequence[History]) -> History:
+    """Concatenate the histories of chunks."""
+    return {k: np.concatenate([h[k] for h in histories], -1) for k in histories[0]}
+
+
+def _advice(
+    objective: Objective, state: State, step: int, term: str, value: float
+) -> str:
+    rate = float(np.ravel(state.numbers["learning_rate"])[0])
+    weight = ""
+    if term in objective.names:
+        now = float(np.ravel(objective.weights[term])[0])
+        weight = f" or {term}_weight (now {now:g})"
+    return (
+        f"the loss became {value} at step {step}, in {term}; lower learning_rate "
+        f"(now {rate:g}){weight}, or try optimizer=adam with clip=true"
+    )
+
+
+def _check_finite(objective: Objective, state: State, history: History) -> None:
+    """Raise if a loss is not finite, naming the step and the term at fault."""
+    losses = np.atleast_2d(history["loss"])
+    bad = np.argwhere(~np.isfinite(losses.T))
+    if not len(bad):
+        return
+    at, member = (int(n) for n in bad[0])
+    found = {k: np.atleast_2d(v)[member] for k, v in history.items()}
+    terms = [k for k in found if k != "loss" and not np.isfinite(found[k][at])]
+    term = terms[0] if terms else "the sum of all terms"
+    message = _advice(objective, state, at, term, float(found["loss"][at]))
+    if objective.structure.batch is not None:
+        message = f"picture {member} of the batch: {message}"
+    good = np.asarray(state.good).reshape(-1, *state.good.shape[-3:])[member]
+    good = np.clip(good / objective.structure.pixel_scale, 0, 1)
+    raise NonFiniteLossError(message, good, {k: v[: at + 1] for k, v in found.items()})
+
+
+def planned(objective: Objective, state: State, total: int, last: int) -> State:
+    """Tell a state how many steps are to come, and over how many it cools down.
+
+    Args:
+      objective: What is minimised.
+      state: The state as the run begins.
+      total: Steps of the whole run.
+      last: Steps at its last size, of which `cooldown` is a share.
+    """
+    end = (state.step + total).astype(state.end.dtype)
+    share = state.numbers["cooldown"].astype(state.cooldown.dtype)
+    cooldown = jnp.maximum(1, share * last)
+    return dataclasses.replace(state, end=end, cooldown=cooldown)
+
+
+def _at_size(objective: Objective, state: State | None) -> tuple[State, float]:
+    """Bring a state to an objective's size, or begin; and the seconds of compiling."""
+    if state is None:
+        program, seconds = compiled(init, (objective,))
+        return program(objective), seconds
+    if state.image.shape[-3:-1] != objective.start.shape:
+        program, seconds = compiled(resized, (objective, state))
+        return program(objective, state), seconds
+    return state, 0.0
+
+
+def iterate(
+    objective: Objective | Sequence[Size],
+    state: State | None = None,
+    *,
+    steps: int | None = None,
+    every: int = 0,
+) -> Iterator[Event]:
+    """Run an objective, chunk by chunk.
+
+    Args:
+      objective: What to minimise; or several sizes from coarse to fine, as
+        `jnst.coarse_to_fine` makes them.
+      state: Where to begin, from `init`; it is left alone. None for `init(objective)`.
+      steps: Steps to take; None for the recipe's. Sizes have steps of their own.
+      every: Steps after which there must be an event, at least; 0 for no wish.
+
+    Yields:
+      An `Event` after each chunk of about half a second.
+
+    Raises:
+      NonFiniteLossError: With the step, the term at fault and advice.
+      ValueError: For steps below 1, or steps beside sizes.
+    """
+    sizes = _sizes(objective, steps)
+    state = None if state is None else jax.tree.map(jnp.copy, state)
+    return _walk(sizes, state, every)
+
+
+def _sizes(objective: Objective | Sequence[Size], steps: int | None) -> list[Size]:
+    if steps is not None and steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    if isinstance(objective, Objective):
+        known = objective
+        count = int(known.start.steps) if steps is None else steps
+        return [Size(count, lambda: known)]
+    if steps is not None:
+        raise ValueError("each size has steps of its own; give them to coarse_to_fine")
+    if not objective:
+        raise ValueError("a run needs at least one size")
+    return list(objective)
+
+
+def _walk(sizes: Sequence[Size], state: State | None, every: int) -> Iterator[Event]:
+    total = sum(size.steps for size in sizes)
+    history: list[History] = []
+    done, seconds, compile_seconds = 0, 0.0, 0.0
+    for number, size in enumerate(sizes):
+        objective = size.make()
+        state, spent = _at_size(objective, state)
+        if number == 0:
+            state = planned(objective, state, total, sizes[-1].steps)
+        look, length = chunk_lengths(size.steps, state.image.size // 3, every)
+        arguments = objective, state
+        program, more = compiled(run_chunk, arguments, static=(length,), donated=(1,))
+        compile_seconds += spent + more
+        jax.block_until_ready(arguments)  # targets were computed meanwhile
+        del arguments
+        release_freed()
+        for _ in range(size.steps // look):
+            start = time.perf_counter()
+            state, losses = _advance(program, objective, state, look, length)
+            seconds += time.perf_counter() - start
+            history.append(losses)
+            if not np.isfinite(losses["loss"]).all():
+                _check_finite(objective, state, join(history))
+            done += look
+            spans = seconds, compile_seconds
+            yield Event(done, total, losses, objective, state, *spans)
+
+
+def _advance(
+    program: Callable[..., Any], objective: Objective, state: State, look: int, n: int
+) -> tuple[State, History]:
+    """Run a program of `n` steps until `look` are done, and wait for it."""
+    parts = []
+    for _ in range(look // n):
+        state, losses = program(objective, state, n)
+        parts.append(losses)
+    return jax.block_until_ready(state), join(jax.tree.map(np.asarray, parts))

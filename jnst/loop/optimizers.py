@@ -1,0 +1,232 @@
+"""The second part of a recipe, and the table of optimisers.
+
+An optimiser is a factory of an `optax` transformation. It gets, by the names of its
+parameters, the numbers of `OptimizerFields`; they are arrays, so that another rate
+compiles nothing. To add one, add a row to `OPTIMIZERS`:
+`OPTIMIZERS["lion"] = optax.lion` will do.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple, get_type_hints
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Int
+
+from jnst.base import Number, Scalar, check_one_of
+from jnst.loop.lbfgs import torch_lbfgs
+from jnst.objective.term import tidy_fields
+
+RESULTS = ("last", "ema", "best", "after_best")
+MOMENTS = ("resized", "rescaled")
+
+
+def scale_by_adam_tf(
+    beta1: float | Scalar, beta2: float | Scalar, epsilon: float | Scalar
+) -> optax.GradientTransformation:
+    """Scale by Adam as TensorFlow does, epsilon outside the bias correction.
+
+    References:
+      Kingma & Ba, ICLR 2015, end of section 2 ("epsilon hat"); `tf.keras.optimizers`.
+      It matters where epsilon is as large as the 0.1 of source 000.
+    """
+    adam = optax.scale_by_adam(b1=beta1, b2=beta2, eps=epsilon)  # type: ignore[arg-type]
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        _, state = adam.update(updates, state, params)
+        rate = jnp.sqrt(1 - beta2**state.count) / (1 - beta1**state.count)
+        scaled = jax.tree.map(
+            lambda m, v: rate * m / (jnp.sqrt(v) + epsilon), state.mu, state.nu
+        )
+        return scaled, state
+
+    return optax.GradientTransformation(adam.init, update)
+
+
+def adam(learning_rate: Any, beta1: Any, beta2: Any, epsilon: Any) -> Any:
+    """Adam as PyTorch and optax have it (Kingma & Ba, ICLR 2015, algorithm 1)."""
+    return optax.adam(learning_rate, beta1, beta2, epsilon)
+
+
+def adam_tf(learning_rate: Any, beta1: Any, beta2: Any, epsilon: Any) -> Any:
+    """Adam as TensorFlow has it, see `scale_by_adam_tf`."""
+    scale = scale_by_adam_tf(beta1, beta2, epsilon)
+    return optax.chain(scale, optax.scale_by_learning_rate(learning_rate))
+
+
+def sgd(learning_rate: Any) -> Any:
+    """Gradient descent."""
+    return optax.sgd(learning_rate)
+
+
+def lbfgs(memory: int) -> Any:
+    """L-BFGS with optax's zoom line search, which chooses the step size."""
+    return optax.lbfgs(memory_size=memory)
+
+
+def lbfgs_torch(learning_rate: Any, memory: int) -> Any:
+    """L-BFGS as PyTorch runs it by default, see `torch_lbfgs`."""
+    return torch_lbfgs(learning_rate, memory)
+
+
+OPTIMIZERS: dict[str, Callable[..., Any]] = {
+    "adam": adam,
+    "adam_tf": adam_tf,
+    "sgd": sgd,
+    "lbfgs": lbfgs,
+    "lbfgs_torch": lbfgs_torch,
+}
+"""Factories of optimisers by name."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerFields:
+    """How the image moves.
+
+    Attributes:
+      optimizer: Key of `OPTIMIZERS`; or any `optax.GradientTransformation`, which has
+        its own rate and whose schedules count the steps of the whole run.
+      learning_rate: Step size, in the units of `pixel_scale`.
+      decay_rate: Factor on the learning rate every `decay_steps`, continuously.
+      decay_steps: See `decay_rate`.
+      cooldown: Share of the last scale's steps over which all steps shrink to nothing
+        in the end, linearly, whichever the optimiser (Haegele et al, "Scaling Laws and
+        Compute-Optimal Training Beyond Fixed Training Durations", 2024).
+      beta1: Adam's decay of the first moment.
+      beta2: Adam's decay of the second moment.
+      epsilon: Adam's epsilon.
+      memory: Pairs that L-BFGS keeps.
+      restart_every: Steps after which the optimiser starts afresh; 0 for never.
+      moments: How Adam's moments come to the next scale: "resized" alone; or "rescaled"
+        too, as the derivatives of losses that are means get smaller with more pixels.
+      ema: Decay of the exponential moving average of images; 0 for none.
+      returns: Which image is the result: "last", "ema", "best" (lowest loss) or
+        "after_best" (the step after the lowest loss, source 004).
+      clip: Whether pixels are clipped to their range after every step.
+    """
+
+    optimizer: Any = "adam"
+    learning_rate: Number = 0.02
+    decay_rate: Number = 1.0
+    decay_steps: Number = 100
+    cooldown: Number = 0.0
+    beta1: Number = 0.9
+    beta2: Number = 0.999
+    epsilon: Number = 1e-8
+    memory: int = 10
+    restart_every: int = 0
+    moments: str = "resized"
+    ema: Number = 0.0
+    returns: str = "last"
+    clip: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for the first field that no run could use."""
+        tidy_fields(self)
+        factory_of(self.optimizer)
+        check_one_of("returns", self.returns, RESULTS)
+        check_one_of("moments", self.moments, MOMENTS)
+        for name in ("learning_rate", "decay_rate", "epsilon"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name, low in (("decay_steps", 1), ("memory", 1), ("restart_every", 0)):
+            if not low <= getattr(self, name) < float("inf"):
+                value = getattr(self, name)
+                raise ValueError(f"{name} must be at least {low}, got {value}")
+        for name in ("ema", "beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        if not 0 <= self.cooldown <= 1:
+            raise ValueError(f"cooldown must be in [0, 1], got {self.cooldown}")
+        if self.cooldown and self.optimizer in ("lbfgs", "lbfgs_torch"):
+            raise ValueError(
+                f"optimizer={self.optimizer} learns from the steps it asked for, which "
+                "a cooldown would shorten; set cooldown=0"
+            )
+
+
+NUMBERS = tuple(k for k, v in get_type_hints(OptimizerFields).items() if v == Number)
+"""Fields that are arrays in a program: all of this type."""
+
+
+class Rule(NamedTuple):
+    """What of an optimiser is compiled.
+
+    Attributes:
+      optimizer: A factory, or a transformation that is as it is.
+      memory: See `OptimizerFields`, as all that follows.
+      restart_every: Steps.
+      moments: How moments come to the next size.
+      returns: Which image is the result.
+      clip: Whether pixels are clipped.
+    """
+
+    optimizer: Any
+    memory: int
+    restart_every: int
+    moments: str
+    returns: str
+    clip: bool
+
+
+def factory_of(optimizer: Any) -> Any:
+    """Return the factory that a name means, or a transformation as it is.
+
+    Raises:
+      ValueError: For an unknown name, or anything else.
+    """
+    if isinstance(optimizer, str):
+        check_one_of("optimizer", optimizer, OPTIMIZERS)
+        return OPTIMIZERS[optimizer]
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        known = ", ".join(sorted(OPTIMIZERS))
+        raise ValueError(
+            f"optimizer must be one of {known}, or an optax transformation such as "
+            f"optax.adamw(0.1), got {optimizer!r}"
+        )
+    return optimizer
+
+
+def rule_of(fields: OptimizerFields) -> Rule:
+    """Take from the fields what is compiled."""
+    rest = (getattr(fields, name) for name in Rule._fields[1:])
+    return Rule(factory_of(fields.optimizer), *rest)
+
+
+def numbers_of(fields: OptimizerFields) -> dict[str, Array]:
+    """Take from the fields what is arrays, float32."""
+    return {k: jax.device_put(np.float32(getattr(fields, k))) for k in NUMBERS}
+
+
+def names_used(optimizer: Any) -> Collection[str]:
+    """List which fields an optimiser looks at: those its factory has by name."""
+    factory = factory_of(optimizer)
+    if not callable(factory) or hasattr(factory, "update"):
+        return ()
+    found = set(inspect.signature(factory).parameters) & {*NUMBERS, "memory"}
+    decay = {"decay_rate", "decay_steps"} if "learning_rate" in found else set()
+    return found | decay
+
+
+def make_optimizer(
+    rule: Rule, numbers: Mapping[str, Any], step: Int[Array, ""] | int
+) -> optax.GradientTransformationExtraArgs:
+    """Build the transformation that a rule and its numbers mean at a step.
+
+    Args:
+      rule: What is compiled.
+      numbers: Scalars by name, tracers included.
+      step: Steps done in the whole run, by which the learning rate decays.
+    """
+    if hasattr(rule.optimizer, "update"):
+        return optax.with_extra_args_support(rule.optimizer)
+    decay = numbers["decay_rate"] ** (step / numbers["decay_steps"])
+    known = {**numbers, "memory": rule.memory}
+    known["learning_rate"] = numbers["learning_rate"] * decay
+    wanted = inspect.signature(rule.optimizer).parameters
+    chosen = {name: known[name] for name in known if name in wanted}
+    return optax.with_extra_args_support(rule.optimizer(**chosen))

@@ -1,0 +1,140 @@
+"""One step, and chunks of them: pure functions of an objective and a state."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PyTree
+
+from jnst.base import Image, Scalar
+from jnst.loop.optimizers import make_optimizer
+from jnst.loop.state import State
+from jnst.objective.value import (
+    Objective,
+    add_up,
+    diagnose,
+    over_batch,
+    terms_at,
+)
+
+Losses = dict[str, Array]
+
+
+def _restarted(state: State) -> PyTree:
+    """Start the optimiser afresh every `restart_every` steps."""
+    if not state.rule.restart_every:
+        return state.optimizer
+    due = (state.step % state.rule.restart_every == 0) & (state.step > 0)
+    fresh = make_optimizer(state.rule, state.numbers, 0).init(state.image)
+    return jax.tree.map(lambda a, b: jnp.where(due, a, b), fresh, state.optimizer)
+
+
+def _remembers(objective: Objective, optimizer: PyTree) -> bool:
+    """Tell whether a line search has kept what the objective is at the image."""
+    keyed = any(getattr(part.row, "keyed", False) for part in objective.structure.parts)
+    kept = [optax.tree.get_all_with_path(optimizer, name) for name in ("value", "grad")]
+    return not keyed and all(len(each) == 1 for each in kept)
+
+
+def _evaluate(
+    objective: Objective, image: Image, optimizer: PyTree, key: Array
+) -> tuple[Scalar, Image, Losses]:
+    """Compute loss, gradient and terms, or take from a line search what it has kept."""
+
+    def value(x: Image) -> tuple[Scalar, Losses]:
+        found = terms_at(objective, x, key=key)
+        return add_up(found), found
+
+    if not _remembers(objective, optimizer):
+        (loss, found), gradient = jax.value_and_grad(value, has_aux=True)(image)
+        return loss, gradient, found
+    known = optax.value_and_grad_from_state(lambda x: value(x)[0])
+    loss, gradient = known(image, state=optimizer)
+    return jnp.asarray(loss), jnp.asarray(gradient), value(image)[1]
+
+
+def _forget(optimizer: PyTree, moved: Array) -> PyTree:
+    """Let a line search evaluate anew where the image is not the one it has chosen."""
+    (kept,) = optax.tree.get_all_with_path(optimizer, "value")
+    return optax.tree.set(optimizer, value=jnp.where(moved, jnp.inf, kept[1]))
+
+
+def _move(
+    objective: Objective, state: State, loss: Scalar, gradient: Image, key: Array
+) -> tuple[Image, PyTree]:
+    """Update the image; the optimiser's updates shrink to nothing in a cooldown."""
+    before = _restarted(state)
+    optimizer = make_optimizer(state.rule, state.numbers, state.step)
+    updates, after = optimizer.update(
+        gradient,
+        before,
+        state.image,
+        value=loss,
+        grad=gradient,
+        value_fn=lambda x: add_up(terms_at(objective, x, key=key)),
+    )
+    pace = jnp.clip((state.end - state.step) / state.cooldown, 0, 1)
+    chosen = jnp.asarray(optax.apply_updates(state.image, updates))
+    updates = jax.tree.map(lambda update: pace * update, updates)
+    image = jnp.asarray(optax.apply_updates(state.image, updates))
+    if state.rule.clip:
+        image = jnp.clip(image, 0, objective.structure.pixel_scale)
+    if _remembers(objective, after):
+        after = _forget(after, jnp.any(image != chosen))
+    return image, after
+
+
+def _step(objective: Objective, state: State) -> tuple[State, Losses]:
+    key = jax.random.fold_in(state.key, state.step)
+    loss, gradient, found = _evaluate(objective, state.image, _restarted(state), key)
+    image, optimizer = _move(objective, state, loss, gradient, key)
+    ema = state.numbers["ema"].astype(image.dtype)
+    better = loss < state.best_loss
+    best = image if state.rule.returns == "after_best" else state.image
+    new = dataclasses.replace(
+        state,
+        image=image,
+        optimizer=optimizer,
+        ema=ema * state.ema + (1 - ema) * image,
+        ema_left=ema * state.ema_left,
+        best=jnp.where(better, best, state.best),
+        best_loss=jnp.where(better, loss, state.best_loss),
+        good=jnp.where(jnp.isfinite(loss), state.image, state.good),
+        step=state.step + 1,
+    )
+    if objective.structure.diagnostics:
+        found = found | diagnose(objective, state.image, key)
+    return new, {"loss": loss, **found}
+
+
+def step(objective: Objective, state: State) -> tuple[State, Losses]:
+    """Take one step.
+
+    Args:
+      objective: What is minimised.
+      state: From `init`, `step` or `resized`.
+
+    Returns:
+      The new state; and "loss", every weighted term, and what `diagnostics` tells if
+      the recipe wants it, at the image *before* the step: scalars, [N] for a batch.
+    """
+    return over_batch(objective, _step, state)
+
+
+def run_chunk(
+    objective: Objective, state: State, length: int
+) -> tuple[State, dict[str, Float[Array, "..."]]]:
+    """Take `length` steps in one program; losses have shape [length], or [N, length].
+
+    A length of 1 is a step without `jax.lax.scan`.
+    """
+    if length == 1:
+        state, losses = step(objective, state)
+        return state, jax.tree.map(lambda loss: loss[..., None], losses)
+
+    def body(carry: State, _: None) -> tuple[State, Losses]:
+        return step(objective, carry)
+
+    state, losses = jax.lax.scan(body, state, None, length=length)
+    return state, jax.tree.map(lambda each: jnp.moveaxis(each, 0, -1), losses)

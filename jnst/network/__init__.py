@@ -1,0 +1,1 @@
+"""From an image to feature maps: VGG16 and VGG19, and what makes them fast."""

@@ -1,0 +1,1 @@
+"""What an image is compared by: terms, features and targets, as one value."""

@@ -1,0 +1,169 @@
+"""From fields and pictures to an objective, compiled as one program.
+
+Pictures are RGB in [0, 1], [1, H, W, 3] each; those of a batch have one axis more, in
+front. Only what is compared decides the structure: no number that may be an array.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, PyTree
+
+from jnst.objective.features import Own, look
+from jnst.objective.fields import ObjectiveFields, active_terms
+from jnst.objective.kinds import KINDS, Part
+from jnst.objective.term import OWN, TABLES, Term, kind_of
+from jnst.objective.value import Objective, Structure
+from jnst.program import compiled
+
+
+class Pictures(NamedTuple):
+    """What an objective compares with.
+
+    Attributes:
+      content: Content image [1, H, W, 3], or [N, 1, H, W, 3]; None for a texture.
+      styles: Style images, each the same, of any size.
+      shares: Weight of each style, summing to 1.
+    """
+
+    content: Array | None
+    styles: Sequence[Array]
+    shares: Array
+
+    @property
+    def batch(self) -> int | None:
+        """Number of pictures in a batch; None for one."""
+        several = [x for x in (self.content, *self.styles) if x is not None]
+        return next((len(x) for x in several if x.ndim == 5), None)
+
+
+def part_of(term: Term, extract: PyTree) -> Part:
+    """Take from a term what is compiled; its row as the table has it now.
+
+    Raises:
+      ValueError: If a function has no layers to look at.
+    """
+    kind = kind_of(term.loss)
+    row = term.loss if kind == OWN else TABLES[kind][str(term.loss)]
+    if kind == OWN and not term.layers and not isinstance(extract, Own):
+        raise ValueError(
+            f"term {term.name!r} is a function: name the layers it looks at, as in "
+            f"Term({term.name!r}, function, ('relu3_1',)), or 'image' for pixels"
+        )
+    kept = term.layers, term.options, term.pyramid, term.blend
+    return Part(term.name, kind, row, *kept)
+
+
+def _batched(part: Part, pictures: Pictures) -> bool:
+    """Tell whether a term's targets differ within a batch."""
+    contents = pictures.content is not None and pictures.content.ndim == 5
+    styles = any(style.ndim == 5 for style in pictures.styles)
+    if part.kind == "style":
+        return styles
+    if part.kind == "content":
+        return contents or (part.row.needs_style and styles)
+    return part.kind == "image" and part.row.constants is not None and contents
+
+
+def make_structure(
+    fields: ObjectiveFields, pictures: Pictures, extract: PyTree
+) -> Structure:
+    """Return what a program for these fields and pictures is compiled for."""
+    parts = tuple(part_of(term, extract) for term in active_terms(fields.terms))
+    return Structure(
+        parts,
+        fields.pixel_scale,
+        fields.normalize_gradients,
+        fields.diagnostics,
+        pictures.batch,
+        tuple(part.name for part in parts if _batched(part, pictures)),
+    )
+
+
+def weight_arrays(terms: Sequence[Term]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the factors of terms and of their layers as float32 arrays.
+
+    A weight that is still to be balanced is 1.
+    """
+    weights, layers = {}, {}
+    for term in active_terms(terms):
+        weight = 1.0 if isinstance(term.weight, str) else term.weight
+        weights[term.name] = jax.device_put(np.float32(weight))
+        if term.layers and kind_of(term.loss) != OWN:
+            equal = [1 / len(term.layers)] * len(term.layers)
+            shares = np.asarray(term.layer_weights or equal, np.float32)
+            layers[term.name] = jax.device_put(shares)
+    return weights, layers
+
+
+def targets_of(
+    structure: Structure, content: Any, styles: Sequence[Any], shares: Array
+) -> dict[str, PyTree]:
+    """Compute every term's targets from what the terms see of the pictures."""
+    return {
+        part.name: KINDS[part.kind].targets(part, content, styles, shares)
+        for part in structure.parts
+    }
+
+
+def make_targets(
+    extract: PyTree, pictures: Pictures, structure: Structure
+) -> dict[str, PyTree]:
+    """Compute every term's targets, for each member of a batch if there is one.
+
+    Args:
+      extract: The extractor.
+      pictures: The pictures.
+      structure: From `make_structure` of the same.
+
+    Returns:
+      {term: targets}, with the axis of the batch where `structure.batched` says so.
+    """
+    parts = structure.parts
+    by_style = [p for p in parts if p.kind == "style" or _needs_style(p)]
+    by_content = [p for p in parts if p.kind in ("content", "image")]
+
+    def one(content: Array | None, styles: Sequence[Array]) -> dict[str, PyTree]:
+        view = None
+        if content is not None and by_content:
+            view = look(extract, content, content, by_content)
+        views = [look(extract, s, s, by_style) for s in styles] if by_style else []
+        return targets_of(structure, view, views, pictures.shares)
+
+    content, styles = pictures.content, list(pictures.styles)
+    if structure.batch is None:
+        return one(content, styles)
+    axes = [0 if x is not None and x.ndim == 5 else None for x in (content, *styles)]
+    out = {part.name: 0 if part.name in structure.batched else None for part in parts}
+    return jax.vmap(one, in_axes=(axes[0], axes[1:]), out_axes=out)(content, styles)
+
+
+def _needs_style(part: Part) -> bool:
+    return part.kind == "content" and part.row.needs_style
+
+
+def build(
+    fields: ObjectiveFields, extract: PyTree, pictures: Pictures, start: PyTree
+) -> tuple[Objective, float]:
+    """Make an objective.
+
+    Args:
+      fields: What is compared.
+      extract: The extractor, its kernels prepared.
+      pictures: What it is compared with.
+      start: What a run begins with.
+
+    Returns:
+      The objective, whose arrays may still be being computed; and the seconds of
+      compiling.
+
+    Raises:
+      ValueError: If a picture is too small for a layer, or a loss cannot be computed.
+    """
+    structure = make_structure(fields, pictures, extract)
+    program, seconds = compiled(make_targets, (extract, pictures), static=(structure,))
+    targets = program(extract, pictures, structure)
+    rest = targets, *weight_arrays(fields.terms), pictures.shares, start, structure
+    return Objective(extract, *rest), seconds

@@ -1,0 +1,241 @@
+"""The objective as a value: a pytree that is called with an image.
+
+Its leaves are the arrays: the network's parameters, the targets, the weights. All else
+is its structure, which decides what is compiled. So `jax.jit` takes an objective as an
+argument and compiles nothing for new weights, or new targets of the same shapes; and
+what differs between members of a batch or of a sweep is a leading axis of some leaves.
+"""
+
+import dataclasses
+import itertools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import register_dataclass
+from jaxtyping import Array, PyTree
+
+from jnst.base import Image, Scalar, check_one_of
+from jnst.objective.features import look
+from jnst.objective.kinds import KINDS, Losses, Part
+
+
+class Structure(NamedTuple):
+    """What a program is compiled for.
+
+    Attributes:
+      parts: The terms, in order.
+      pixel_scale: See `ObjectiveFields`, as the next two.
+      normalize_gradients: Whether every layer's gradient is normalised.
+      diagnostics: Whether a step tells gradient norms and cosines of the terms.
+      batch: Number of pictures; None for one, without a leading axis.
+      batched: Names of the terms whose targets have that axis.
+    """
+
+    parts: tuple[Part, ...]
+    pixel_scale: float = 1.0
+    normalize_gradients: bool = False
+    diagnostics: bool = False
+    batch: int | None = None
+    batched: tuple[str, ...] = ()
+
+
+@register_dataclass
+@dataclasses.dataclass(frozen=True, repr=False)
+class Objective:
+    """A weighted sum of terms, to be called with an image; a pytree.
+
+    Make one with `jnst.make_objective`.
+
+    Attributes:
+      extract: Where features come from, `jnst.objective.features`.
+      targets: What each term compares with, by its name.
+      weights: Factor of each term, a scalar.
+      layer_weights: Factors of the layers, of terms that have layers.
+      shares: Weight of each of several styles, summing to 1.
+      start: What a run begins with, `jnst.loop.start.Start`; no value depends on it.
+      structure: What is compiled.
+    """
+
+    extract: PyTree
+    targets: dict[str, PyTree]
+    weights: dict[str, Any]
+    layer_weights: dict[str, Any]
+    shares: PyTree
+    start: PyTree
+    structure: Structure = dataclasses.field(metadata={"static": True})
+
+    def __call__(self, image: Any, key: Any = None) -> Array:
+        """Compute the loss of an image.
+
+        Args:
+          image: RGB in [0, 1] (values outside are kept), [H, W, 3]; [N, H, W, 3] for a
+            batch of N.
+          key: PRNG key for losses that sample; `jax.random.key(0)` if absent.
+
+        Returns:
+          Scalar, or [N] for a batch.
+
+        Raises:
+          ValueError: If the image has another shape, or not that of the content.
+        """
+        return add_up(self.terms(image, key))
+
+    def terms(self, image: Any, key: Any = None) -> dict[str, Array]:
+        """Compute the weighted terms, whose sum is the loss; arguments as the call."""
+        key = jax.random.key(0) if key is None else key
+        images = as_images(image, self.structure.batch)
+        return over_batch(self, terms_at, images * self.structure.pixel_scale, key=key)
+
+    def with_weights(self, **weights: Any) -> "Objective":
+        """Return the objective with other weights of some terms.
+
+        Args:
+          **weights: By name of a term: a number or a scalar array, tracers included.
+            It replaces the weight of the recipe.
+
+        Raises:
+          ValueError: For a term that this objective does not have.
+        """
+        for name in weights:
+            check_one_of("term of this objective", name, self.weights)
+        arrays = {k: jnp.asarray(w, jnp.float32) for k, w in weights.items()}
+        return dataclasses.replace(self, weights=self.weights | arrays)
+
+    def __repr__(self) -> str:
+        """Name the terms with their weights."""
+        terms = ", ".join(f"{k}={_text(self.weights.get(k))}" for k in self.names)
+        batch = self.structure.batch
+        return f"Objective({terms}{f', batch={batch}' if batch else ''})"
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the terms, in order."""
+        return [part.name for part in self.structure.parts]
+
+
+def _text(weight: Any) -> str:
+    try:
+        return f"{float(weight):g}"
+    except (TypeError, jax.errors.JAXTypeError):  # a tracer, or several
+        return "..."
+
+
+def as_images(image: Any, batch: int | None) -> Array:
+    """Give an image [H, W, 3] its axis of one; check the shape of a batch.
+
+    Raises:
+      ValueError: If it is no float image, or not as many as the batch has.
+    """
+    image = jnp.asarray(image)
+    wanted = "[H, W, 3]" if batch is None else f"[{batch}, H, W, 3]"
+    shape_fits = image.ndim == (3 if batch is None else 4) and image.shape[-1] == 3
+    if not shape_fits or (batch is not None and len(image) != batch):
+        hint = "; use jax.vmap for several" if image.ndim == 4 and not batch else ""
+        raise ValueError(f"image must be {wanted}, got {list(image.shape)}{hint}")
+    if not jnp.issubdtype(image.dtype, jnp.floating):
+        raise ValueError(f"image must be floats in [0, 1], got {image.dtype}")
+    return image[None] if batch is None else image[:, None]
+
+
+def axes_of(objective: Objective) -> Any:
+    """Return which leaves have the axis of a batch, as `jax.vmap` takes it."""
+    batched = objective.structure.batched
+    targets = {k: 0 if k in batched else None for k in objective.targets}
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("extract", "weights", "layer_weights", "shares", "start")
+    )
+    return dataclasses.replace(objective, targets=targets, **nothing)
+
+
+def over_batch(objective: Objective, function: Any, value: Any, **more: Any) -> Any:
+    """Apply a function of an objective and a value, to each member of a batch if any.
+
+    Args:
+      objective: The objective.
+      function: Takes an objective without a batch, a value and `more`.
+      value: An array or pytree, with the axis of the batch in every leaf.
+      **more: Shared by all.
+    """
+    if objective.structure.batch is None:
+        return function(objective, value, **more)
+
+    def one(member: Objective, each: Any) -> Any:
+        return function(member, each, **more)
+
+    return jax.vmap(one, in_axes=(axes_of(objective), 0))(objective, value)
+
+
+def add_up(terms: dict[str, Array]) -> Array:
+    """Add up terms in their order."""
+    return jax.tree.reduce(jnp.add, list(terms.values()))
+
+
+def layer_losses(objective: Objective, image: Image, key: Array) -> dict[str, Losses]:
+    """Compute every term's losses by layer, unweighted.
+
+    Args:
+      objective: The objective, of one picture.
+      image: Image in the optimiser's scale, [1, H, W, 3].
+      key: PRNG key of this step.
+
+    Returns:
+      {term: one loss a layer, or one in all}.
+    """
+    structure = objective.structure
+    pixels = image / structure.pixel_scale
+    view = look(objective.extract, image, pixels, structure.parts)
+    return losses_of(objective, view, key)
+
+
+def losses_of(objective: Objective, view: Any, key: Array) -> dict[str, Losses]:
+    """Compute `layer_losses` from what the terms see of an image."""
+    found, structure = {}, objective.structure
+    for part in structure.parts:
+        target = objective.targets[part.name]
+        losses, normalise = KINDS[part.kind].losses, structure.normalize_gradients
+        rest = target, objective.shares, key, normalise
+        found[part.name] = losses(part, view, *rest)
+    return found
+
+
+def weighed(objective: Objective, losses: dict[str, Losses]) -> dict[str, Scalar]:
+    """Weigh layers and terms."""
+    found = {}
+    for name, values in losses.items():
+        layers = objective.layer_weights.get(name)
+        one = values[0]
+        if layers is not None and values.shape == layers.shape:
+            one = jnp.dot(layers, values)
+        found[name] = objective.weights[name] * one
+    return found
+
+
+def terms_at(objective: Objective, image: Image, *, key: Array) -> dict[str, Scalar]:
+    """Compute the weighted terms of one picture; arguments as `layer_losses`."""
+    return weighed(objective, layer_losses(objective, image, key))
+
+
+def _cosine(first: Image, second: Image) -> Scalar:
+    norms = jnp.linalg.norm(first) * jnp.linalg.norm(second)
+    return jnp.vdot(first, second) / jnp.maximum(norms, jnp.finfo(first.dtype).tiny)
+
+
+def diagnose(objective: Objective, image: Image, key: Array) -> dict[str, Scalar]:
+    """Compute the norm of each term's gradient and the cosine between any two.
+
+    Args:
+      objective: The objective, of one picture.
+      image: Image in the optimiser's scale, [1, H, W, 3].
+      key: PRNG key of this step.
+
+    Returns:
+      {"gradient_norm_TERM": scalar >= 0, "cosine_TERM_TERM": scalar in [-1, 1]}.
+    """
+    terms, pull = jax.vjp(lambda x: terms_at(objective, x, key=key), image)
+    zero = jax.tree.map(jnp.zeros_like, terms)
+    gradients = {k: pull(zero | {k: jnp.ones_like(terms[k])})[0] for k in terms}
+    found = {f"gradient_norm_{k}": jnp.linalg.norm(g) for k, g in gradients.items()}
+    for one, other in itertools.combinations(objective.names, 2):
+        found[f"cosine_{one}_{other}"] = _cosine(gradients[one], gradients[other])
+    return found

@@ -1,0 +1,206 @@
+"""The third part of a recipe: sizes, and the way from coarse to fine."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jnst.base import Number, check_one_of
+from jnst.image import RESIZE_METHODS, ROUNDINGS, SIDES, fit_shape, resize_image
+from jnst.objective.term import tidy_fields
+
+Shape = tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScheduleFields:
+    """How many steps at which sizes.
+
+    Attributes:
+      steps: Steps in all scales together; None for what `scale_steps` adds up to.
+      scale_steps: Steps at each scale from the coarsest, the last repeated; of three or
+        more, the last are those of the last scale, and the ones before are repeated.
+        Where `steps` is given, the shares it is split by.
+      scale_ratio: Ratio of neighbouring sizes, coarse to fine; 1 for one size only.
+      min_size_px: No scale is smaller, unless the only one.
+      size_px: Size of the result, in pixels of `size_side`.
+      size_side: Side that `size_px` means, one of `SIDES`.
+      size_rounding: How the other side is rounded: "nearest" or "down".
+      aspect: (height, width) ratio files are stretched to; empty keeps their own.
+      style_size_px: The style's size; 0 for that of the content's current scale.
+      style_aspect: Ratio the style is stretched to; empty keeps its own.
+      style_fit: Whether the style is stretched to the content's exact size.
+      style_enlarge: Whether a style smaller than its size is enlarged.
+      resize: Method of `jnst.image.RESIZE_METHODS`.
+    """
+
+    steps: int | None = None
+    scale_steps: tuple[int, ...] = (500,)
+    scale_ratio: Number = 1.0
+    min_size_px: int = 128
+    size_px: int = 512
+    size_side: str = "longer"
+    size_rounding: str = "nearest"
+    aspect: tuple[int, ...] = ()
+    style_size_px: int = 0
+    style_aspect: tuple[int, ...] = ()
+    style_fit: bool = False
+    style_enlarge: bool = True
+    resize: str = "bicubic"
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for the first field that no run could use."""
+        tidy_fields(self)
+        check_one_of("size_side", self.size_side, SIDES)
+        check_one_of("size_rounding", self.size_rounding, ROUNDINGS)
+        check_one_of("resize", self.resize, RESIZE_METHODS)
+        least = {"min_size_px": 1, "size_px": 1, "scale_ratio": 1, "style_size_px": 0}
+        for name, low in least.items():
+            if not low <= getattr(self, name) < float("inf"):
+                value = getattr(self, name)
+                raise ValueError(f"{name} must be at least {low}, got {value}")
+        if not self.scale_steps:
+            raise ValueError("scale_steps must not be empty")
+        for steps in (self.steps, *self.scale_steps):
+            if steps is not None and steps < 1:
+                raise ValueError(f"steps must be at least 1, got {steps}")
+        for name in ("aspect", "style_aspect"):
+            aspect = getattr(self, name)
+            if aspect and (len(aspect) != 2 or min(aspect) < 1):
+                raise ValueError(f"{name} must be two numbers above 0, got {aspect}")
+
+
+class Source(NamedTuple):
+    """An image as it was given.
+
+    Attributes:
+      pixels: RGB in [0, 1], float32 [H, W, 3] at its own size; [N, H, W, 3] for a
+        batch.
+      own_size: Whether it is taken as it is (an array without `size_px`), or resized
+        as the recipe says (a file).
+      plain: Whether `size_px` was asked for by hand: then it means the longer side
+        whatever the recipe says, as for every array.
+      about: What is known of where it is from: name and SHA-256.
+    """
+
+    pixels: np.ndarray
+    own_size: bool
+    plain: bool = False
+    about: Any = None
+
+    @property
+    def shape(self) -> Shape:
+        """Height and width."""
+        return self.pixels.shape[-3], self.pixels.shape[-2]
+
+
+class Stage(NamedTuple):
+    """One size of a run.
+
+    Attributes:
+      size_px: Nominal size.
+      shape: Height and width of the image.
+      steps: Steps at this size, at least 1.
+    """
+
+    size_px: int
+    shape: Shape
+    steps: int
+
+
+def scales(size_px: int, fields: ScheduleFields) -> list[int]:
+    """List nominal sizes from coarse to fine, `scale_ratio` apart.
+
+    References:
+      crowsonkb/style-transfer-pytorch, `gen_scales`.
+    """
+    sizes = [size_px]
+    while fields.scale_ratio > 1:
+        smaller = round(size_px / fields.scale_ratio ** len(sizes))
+        if smaller < fields.min_size_px or smaller >= sizes[-1]:
+            break
+        sizes.append(smaller)
+    return sizes[::-1]
+
+
+def steps_per_scale(count: int, fields: ScheduleFields) -> list[int]:
+    """Split the steps over `count` scales from the coarsest.
+
+    Returns:
+      Steps of each scale; fewer scales, the finest ones, if there are too few steps.
+    """
+    given = list(fields.scale_steps)
+    last = [given.pop()] if len(given) > 2 else []
+    shares = (given + [given[-1]] * count)[: count - len(last)] + last
+    if fields.steps is None:
+        return shares
+    shares = shares[-min(count, fields.steps) :]
+    ends = np.cumsum(shares) * (fields.steps / sum(shares))
+    steps = np.diff(np.rint(ends).astype(int), prepend=0)
+    # A rounded share may be empty: take its step from the largest.
+    while steps.min() < 1:
+        steps[steps.argmax()] -= 1
+        steps[steps.argmin()] += 1
+    return [int(n) for n in steps]
+
+
+def full_shape(source: Source, fields: ScheduleFields, *, style: bool = False) -> Shape:
+    """Return the height and width an image is brought to at full size."""
+    if source.own_size:
+        return source.shape
+    size = (style and fields.style_size_px) or fields.size_px
+    return _fit(source, size, fields, style=style)
+
+
+def _fit(source: Source, size_px: int, fields: ScheduleFields, *, style: bool) -> Shape:
+    if source.plain:
+        return fit_shape(source.shape, size_px)
+    aspect = fields.style_aspect if style else fields.aspect
+    return fit_shape(
+        source.shape,
+        size_px,
+        side=fields.size_side,
+        rounding=fields.size_rounding,
+        aspect=(aspect[0], aspect[1]) if aspect else None,
+        enlarge=fields.style_enlarge or not style,
+    )
+
+
+def stages(shape: Shape, size_px: int, fields: ScheduleFields) -> list[Stage]:
+    """Plan a run from coarse to fine, ending at exactly `shape`.
+
+    Args:
+      shape: Height and width of the result.
+      size_px: Nominal size of that shape: `size_px` for files, the longer side
+        for arrays.
+      fields: The fields.
+    """
+    sizes = scales(size_px, fields)
+    steps = steps_per_scale(len(sizes), fields)
+    plan = []
+    for size, count in zip(sizes[-len(steps) :], steps, strict=True):
+        scaled = tuple(max(1, round(side * size / size_px)) for side in shape)
+        plan.append(Stage(size, (scaled[0], scaled[1]), count))
+    return plan
+
+
+def style_shape(
+    source: Source, stage: Stage, last: Stage, fields: ScheduleFields
+) -> Shape:
+    """Return the height and width of a style image at a stage."""
+    height, width = source.shape
+    if source.own_size:
+        ratio = stage.size_px / last.size_px
+        return max(1, round(height * ratio)), max(1, round(width * ratio))
+    if fields.style_fit:
+        return stage.shape
+    size = fields.style_size_px or stage.size_px
+    return _fit(source, size, fields, style=True)
+
+
+def resized_to(pixels: np.ndarray, shape: Shape, fields: ScheduleFields) -> np.ndarray:
+    """Return an image, or each of a batch, at a size: [1, H, W, 3], [N, 1, H, W, 3]."""
+    several = pixels.reshape(-1, *pixels.shape[-3:])
+    found = [resize_image(each, shape, method=fields.resize) for each in several]
+    whole = np.stack([np.asarray(each, np.float32)[None] for each in found])
+    return whole if pixels.ndim == 4 else whole[0]

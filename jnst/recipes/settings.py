@@ -1,0 +1,171 @@
+"""A recipe's fields as text and as JSON, for the command line and for records."""
+
+import ast
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from jnst.base import Number, Options
+from jnst.image import read_metadata
+from jnst.objective.term import TERM_FIELDS, Term, split_name
+from jnst.recipes.recipe import HOMES, Recipe, check_field, flat_types
+
+WORDS = {
+    Number: "a number",
+    float: "a number",
+    Number | str: "a number or balance",
+    int: "a whole number",
+    int | None: "a whole number or none",
+    bool: "true or false",
+    Options: "name=value pairs",
+    tuple[int, ...]: "whole numbers with commas between",
+    tuple[float, ...]: "numbers with commas between",
+}
+
+
+def field_types(recipe: Recipe) -> dict[str, Any]:
+    """Return the type of every field of a recipe by its flat name, in order."""
+    types: dict[str, Any] = {}
+    for name, kind in flat_types().items():
+        if name != "terms":
+            types[name] = kind
+            continue
+        for term in recipe.objective.terms:
+            types |= {f"{term.name}_{k}": v for k, v in TERM_FIELDS.items()}
+    return types
+
+
+def type_of(name: str) -> Any:
+    """Return the type of a field by its flat name.
+
+    Raises:
+      ValueError: If it could be no field.
+    """
+    check_field(name)
+    if name in HOMES:
+        return flat_types()[name]
+    found = split_name(name)
+    return TERM_FIELDS[found[1]] if found else None
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """Read `FIELD=VALUE` as the command line gives it.
+
+    Tuples are comma-separated, options `name=value` pairs separated by commas.
+
+    Raises:
+      ValueError: For an unknown field, or a value that is not of the field's type.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"setting {text!r} is not of the form FIELD=VALUE")
+    kind = type_of(name)
+    if name == "terms" or kind is None:
+        raise ValueError(f"{name} cannot be set as text; use --term to add a term")
+    return name, _read(name, kind, value)
+
+
+def _read(name: str, kind: Any, value: str) -> Any:
+    try:
+        return _parse(kind, value)
+    except (ValueError, SyntaxError):
+        wanted = WORDS.get(kind) or getattr(kind, "__name__", str(kind))
+        raise ValueError(f"{name} must be {wanted}, got {value!r}") from None
+
+
+def parse_term(text: str) -> Term:
+    """Read a term as the command line gives it.
+
+    Args:
+      text: `NAME: LOSS, FIELD=VALUE, ...`; values with several parts have semicolons
+        between, as in `histogram: histogram, layers=relu1_1;relu4_1, weight=2`. A name
+        alone is the loss as well.
+
+    Raises:
+      ValueError: For an unknown loss or field, or a value of another type.
+    """
+    name, _, rest = (part.strip() for part in text.partition(":"))
+    loss, *pairs = [part.strip() for part in rest.split(",")]
+    fields: dict[str, Any] = {}
+    for pair in pairs:
+        field, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals or field not in TERM_FIELDS or field == "loss":
+            known = ", ".join(k for k in TERM_FIELDS if k != "loss")
+            raise ValueError(
+                f"term {name!r}: {pair!r} is not FIELD=VALUE with a field of {known}"
+            )
+        text_ = value.replace(";", ",")
+        fields[field] = _read(f"{name}_{field}", TERM_FIELDS[field], text_)
+    return Term(name, loss or name, **fields)
+
+
+def _parse(kind: Any, text: str) -> Any:
+    if kind == Options:
+        pairs = (part.partition("=") for part in text.split(",") if part)
+        return tuple((key, _literal(value)) for key, _, value in pairs)
+    if get_origin(kind) is tuple:
+        return tuple(get_args(kind)[0](part) for part in text.split(",") if part)
+    if kind is bool:
+        return bool(("false", "true").index(text.lower()))
+    if kind == int | None:
+        return None if text.lower() == "none" else int(text)
+    if kind == Number | str:
+        return text if text == "balance" else float(text)
+    if kind in (Number, float):
+        return float(text)
+    return int(text) if kind is int else text
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON holds it; what has no name there by its `repr`."""
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)
+
+
+def record(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as a JSON document: every field, tuples as lists."""
+    document: dict[str, Any] = {name: getattr(recipe, name) for name in flat_types()}
+    document["optimizer"] = _plain(recipe.optimizer)
+    document["terms"] = [
+        dataclasses.asdict(dataclasses.replace(term)) | {"loss": _plain(term.loss)}
+        for term in recipe.objective.terms
+    ]
+    return document
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
+
+
+def read_record(document: Mapping[str, Any]) -> Recipe:
+    """Make a recipe of what `record` made of it.
+
+    Raises:
+      ValueError: For an unknown field, or a value that no run could use.
+    """
+    fields = {name: _tuples(value) for name, value in document.items()}
+    terms = fields.pop("terms", None)
+    try:
+        if terms is not None:
+            fields["terms"] = tuple(
+                Term(**{k: _tuples(v) for k, v in each.items()}) for each in terms
+            )
+        return Recipe(**fields)
+    except TypeError as error:
+        raise ValueError(f"the record holds no recipe: {error}") from None
+
+
+def read_png(path: str | Path) -> Recipe:
+    """Read the recipe inside a PNG; see `Recipe.from_png`."""
+    document = read_metadata(path)
+    recipe = (document or {}).get("recipe")
+    if not isinstance(recipe, Mapping):
+        raise ValueError(f"{str(path)!r} carries no recipe of jnst's")
+    return read_record(recipe)
