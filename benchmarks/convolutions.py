@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jnst.drivers.record import device, versions
 from jnst.files import write_json
 from jnst.network.convolution import WINOGRAD, convolve
 from jnst.network.winograd import POINTS, transformed_kernel
-from jnst.record import device, versions
 
 LAYERS = {  # one of each shape: halvings of the image, input and output channels
     "conv1_2": (0, 64, 64),

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import jnst
+from jnst.drivers.record import device, versions
 from jnst.files import write_json
-from jnst.record import device, versions
 
 DATA = Path(jnst.__file__).parent / "data"
 SIZE_PX, STEPS = 128, 20

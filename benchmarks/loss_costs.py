@@ -19,11 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import jnst
+from jnst.drivers.record import device, versions
 from jnst.files import write_json
 from jnst.losses import CONTENT_LOSSES, IMAGE_LOSSES, STYLE_LOSSES
 from jnst.losses.rows import with_options
 from jnst.objective.fields import VGG_STYLE_LAYERS
-from jnst.record import device, versions
 
 DATA = Path(jnst.__file__).parent / "data"
 SIZE_PX, REPEATS = 256, 5

@@ -16,8 +16,8 @@ import numpy as np
 import jnst
 from jnst.bench.cases import OBJECTIVE, Case, make_pictures
 from jnst.bench.prepared import prepare
+from jnst.drivers.record import device, versions
 from jnst.files import write_json
-from jnst.record import device, versions
 
 STEPS = 200
 

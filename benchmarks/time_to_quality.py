@@ -18,9 +18,9 @@ import jax
 import jax.numpy as jnp
 
 import jnst
+from jnst.drivers.record import device, versions
 from jnst.files import write_json
 from jnst.image import load_image, resize_image
-from jnst.record import device, versions
 
 DATA = Path(jnst.__file__).parent / "data"
 RESIZED = {"moments": "resized", "cooldown": 0.0}  # as crowsonkb's own code does

@@ -85,7 +85,7 @@ def keep_programs() -> Path | None:
 
 @functools.cache
 def jitted(
-    function: Callable[..., Any], static: int = 0, donated: tuple[int, ...] = ()
+    function: Callable[..., Any], *, static: int, donated: tuple[int, ...]
 ) -> Any:
     """Return a module's function under `jax.jit`, with this backend's options.
 
@@ -123,7 +123,7 @@ def compiled(
       with all these arguments; and the seconds it took.
     """
     start = time.perf_counter()
-    program = jitted(function, len(static), donated)
+    program = jitted(function, static=len(static), donated=donated)
     lowered = program.lower(*arguments, *static)
     lowered.compile()
     release_freed()

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import pydoc
 import re
 from pathlib import Path
 
@@ -20,23 +21,20 @@ every_module = pytest.mark.parametrize("path", MODULES, ids=IDS)
 # row never import each other; "the rest" may, and only `cli` comes after it.
 ORDER = (
     ("base",),
-    ("files", "memory"),
-    ("image", "color", "losses", "layers", "frugal", "pooling"),
-    ("winograd",),
-    ("convolution",),
-    ("vgg",),
-    ("initial", "data"),
-    ("weights", "recipe"),
-    ("recipes", "settings"),
-    ("targets",),
-    ("objective",),
-    ("lbfgs",),
-    ("optimize",),
+    ("files", "memory", "linear"),
+    ("program",),
+    ("image", "losses", "network"),
+    ("weights", "objective", "data"),
+    ("loop",),
+    ("recipes",),
+    ("drivers",),
 )
 RANKS = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 REST, CLI, MAIN = (len(ORDER) + later for later in range(3))
 # Contract functions (design.md, section 4) take defaults by position too.
 POSITIONAL_DEFAULTS = {"stylize", "features", "load_weights", "compute"}
+POSITIONAL_DEFAULTS |= {"make_objective", "coarse_to_fine", "init", "iterate"}
+POSITIONAL_DEFAULTS |= {"__call__", "terms"}  # of an objective
 # An entry point, and those of `weights` that take names as `load_weights` does.
 POSITIONAL_DEFAULTS |= {"main", "find_weights", "fetch_weights", "load_described"}
 POSITIONAL_DEFAULTS |= {"is_ours"}
@@ -104,9 +102,9 @@ def test_imports_follow_the_order_of_the_rooms(path):
 @pytest.mark.parametrize(
     ("package", "rooms"),
     [
-        ("flax", {"vgg"}),
+        ("flax", {"network"}),
         ("PIL", {"image"}),
-        ("optax", {"lbfgs", "optimize"}),
+        ("optax", {"loop"}),
         ("click", {"cli"}),
         ("tqdm", {"cli", "weights"}),
         ("matplotlib", {"plots", "cli"}),
@@ -217,29 +215,53 @@ def test_files_and_functions_are_short(path):
             assert length <= LONGEST_FUNCTION, node.name
 
 
+def test_flax_is_confined_to_the_network_itself():
+    users = [p for p in MODULES if any(m.startswith("flax") for m, _ in imports_of(p))]
+    assert [str(path.relative_to(ROOT)) for path in users] == ["network/vgg.py"]
+
+
+PUBLIC = """
+BACKBONES Event NonFiniteLossError OPTIMIZERS Objective Progress RECIPES Recipe Result
+State Term coarse_to_fine features init iterate keep_programs load_weights losses
+make_objective shown step stylize
+""".split()
+
+
 def test_the_public_names_are_those_of_the_contract():
-    # design.md, section 4.
-    for name in ("stylize", "features", "load_weights", "RECIPES", "losses", "vgg"):
-        assert hasattr(jnst, name), name
-    assert isinstance(jnst.network.vgg.BACKBONES, dict)
+    # design.md, section 4; `dir` and `help` show these and no others.
+    assert dir(jnst) == sorted(jnst.__all__) == PUBLIC
+    assert all(hasattr(jnst, name) for name in PUBLIC)
+    text = pydoc.plain(pydoc.render_doc(jnst))
+    for name in PUBLIC:
+        assert re.search(rf"^    (class )?{name}\b", text, re.MULTILINE), name
     for table in ("STYLE_LOSSES", "CONTENT_LOSSES", "IMAGE_LOSSES"):
         assert getattr(losses, table)
-    assert list(inspect.signature(jnst.stylize).parameters)[:9] == [
-        "content",
-        "style",
-        "recipe",
-        "steps",
-        "init",
-        "seed",
-        "size_px",
-        "weights",
-        "on_progress",
-    ]
-    assert list(inspect.signature(jnst.features).parameters) == [
-        "image",
-        "layers",
-        "weights",
-        "pooling",
-    ]
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        (
+            "stylize",
+            "content style recipe steps init seed size_px weights on_progress",
+        ),
+        ("make_objective", "content style recipe size_px weights extract"),
+        ("init", "objective image optimizer seed"),
+        ("step", "objective state"),
+        ("shown", "objective state"),
+        ("iterate", "objective state"),
+        ("features", "image layers weights pooling"),
+    ],
+)
+def test_arguments_are_those_of_the_contract(function, names):
+    found = list(inspect.signature(getattr(jnst, function)).parameters)
+    assert found[: len(names.split())] == names.split()
+
+
+def test_arguments_of_compute_are_those_of_the_contract():
     parameters = inspect.signature(losses.compute).parameters
     assert list(parameters)[:4] == ["name", "generated", "target", "key"]
+
+
+def test_the_package_is_typed():
+    assert (ROOT / "py.typed").exists()

@@ -1,17 +1,14 @@
 """Preparing and timing the user's own step."""
 
 import dataclasses
-import functools
 import time
 
 import jax
 import jax.monitoring
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from jnst.targets import Targets, make_targets, weight_arrays
 
-from jnst import optimize
+import jnst
 from jnst.bench import measure as measuring
 from jnst.bench import peers as peers_module
 from jnst.bench import prepared as prepared_module
@@ -20,6 +17,7 @@ from jnst.bench.measure import measure, on_host, time_in_turn
 from jnst.bench.peers import PEERS
 from jnst.bench.prepared import check_case, prepare
 from jnst.bench.session import DEFAULTS, case_name, profile, run_cases
+from jnst.objective import features
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 SHORT = dataclasses.replace(OBJECTIVE, steps=2)
@@ -95,25 +93,16 @@ def test_an_image_too_small_is_refused_before_it_runs(vgg19):
 
 
 def test_it_is_the_step_of_a_run(prepared, vgg19):
-    """The losses are those of `optimize.step` on the same pictures."""
+    """The losses are those of `jnst.step` on the same pictures."""
     found = on_host(prepare(Case(SHORT, 32), vgg19).step())
     pictures = make_pictures(Case(SHORT, 32))
-    targets = _targets(vgg19, pictures)
-    state = optimize.init(jnp.asarray(pictures.first[0]), SHORT, jax.random.key(1))
-    step = jax.jit(functools.partial(optimize.step, recipe=SHORT))
+    pair = pictures.contents[0, 0], pictures.style[0]
+    objective = jnst.make_objective(*pair, SHORT, weights=vgg19)
+    state, step = jnst.init(objective, pictures.first[0, 0]), jax.jit(jnst.step)
     for n in range(prepared.steps_per_call):
-        state, losses = step(state, vgg19, targets)
+        state, losses = step(objective, state)
         for name, value in losses.items():
             np.testing.assert_allclose(found[name][0, n], value, rtol=1e-5)
-
-
-def _targets(params, pictures):
-    blend, style = jnp.ones(1), jnp.asarray(pictures.style)
-    content = jnp.asarray(pictures.contents[0])
-    found = jax.jit(functools.partial(make_targets, recipe=SHORT))(
-        params, content, [style], blend
-    )
-    return Targets(*found, blend, *weight_arrays(SHORT))
 
 
 @pytest.mark.parametrize(("make", "times"), [(prepare, 1), (make_peer, 2)])
@@ -122,14 +111,15 @@ def test_parameters_are_prepared_as_a_run_prepares_them(
 ):
     seen = []
 
-    def network_params(params, recipe):
-        seen.append(recipe)
-        return params
+    def make_network(params, fields):
+        seen.append(fields)
+        return features.make_network(params, fields)
 
     for module in (prepared_module, peers_module):
-        monkeypatch.setattr(module, "network_params", network_params)
+        monkeypatch.setattr(module, "make_network", make_network)
     make(Case(SHORT, 32), vgg19)
-    assert seen == [SHORT] * times  # a peer with our network prepares its own
+    # A peer with our network prepares its own.
+    assert seen == [SHORT.objective] * times
 
 
 def test_each_image_of_a_batch_runs_as_if_alone(vgg19):

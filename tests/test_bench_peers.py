@@ -5,14 +5,13 @@ import sys
 
 import numpy as np
 import pytest
-from jnst.settings import record
 
 from jnst.bench import peers
 from jnst.bench.cases import OBJECTIVE, Case
 from jnst.bench.measure import measure
-from jnst.bench.memory import read_recipe
 from jnst.bench.peers import PEERS, check_agreement, check_peer
 from jnst.recipes import RECIPES
+from jnst.recipes.settings import read_record, record
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 SHORT = dataclasses.replace(OBJECTIVE, steps=2)
@@ -98,4 +97,4 @@ def test_a_missing_pytorch_names_the_extra(monkeypatch):
 
 @pytest.mark.parametrize("name", ["jnst", "keras", "neural-style", "crowsonkb"])
 def test_a_recipe_reaches_another_process_whole(name):
-    assert read_recipe(record(RECIPES[name])) == RECIPES[name]
+    assert read_record(record(RECIPES[name])) == RECIPES[name]

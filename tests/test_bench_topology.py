@@ -71,10 +71,10 @@ def test_arguments_are_those_of_a_run_and_hold_no_array(vgg19):
     found = topology.abstract_arguments(case, vgg19)
     leaves = jax.tree.leaves(found)
     assert leaves and all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
-    state, params, targets = found
+    objective, state = found
     assert state.image.shape == (1, 64, 64, 3)
-    assert jax.tree.structure(params) == jax.tree.structure(vgg19)
-    assert targets.content["relu4_2"].shape == (1, 8, 8, 4)
+    assert jax.tree.structure(objective.extract.params) == jax.tree.structure(vgg19)
+    assert objective.targets["content"][0]["relu4_2"].shape == (1, 8, 8, 4)
 
 
 def test_a_batch_is_refused(vgg19):

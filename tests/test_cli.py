@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from tiny import tiny_params
 
-from jnst import api
 from jnst.cli.main import COMMANDS, main
+from jnst.drivers import transfer
+from jnst.drivers.result import Progress
 from jnst.image import load_image, read_metadata, save_image
 from jnst.losses import STYLE_LOSSES
 from jnst.weights import save_weights
@@ -178,10 +179,10 @@ def test_a_loss_that_is_not_finite_exits_with_1_and_keeps_the_image(run, picture
 def test_an_interrupt_exits_with_130_and_keeps_the_image(run, pictures, monkeypatch):
     def stopped(*arguments, on_progress, on_start, **options):
         image = np.full((4, 4, 3), 0.5, np.float32)
-        on_progress(api.Progress(1, 2, (4, 4), {"loss": 1.0}, image, 0.1))
+        on_progress(Progress(1, 2, (4, 4), {"loss": 1.0}, image, 0.1))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(api, "stylize", stopped)
+    monkeypatch.setattr(transfer, "stylize", stopped)
     assert run(*STYLIZE)[0] == 130
     np.testing.assert_allclose(load_image("out.png"), 128 / 255, atol=1e-6)
 

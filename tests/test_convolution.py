@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import references_network as references
-from jnst.targets import network_params
 from tiny import batch, picture, tiny_params
 
 import jnst
@@ -13,6 +12,7 @@ from jnst.network import convolution, vgg
 from jnst.network import winograd as algorithm
 from jnst.network.convolution import WINOGRAD, convolve, prepare
 from jnst.network.winograd import transformed_kernel
+from jnst.objective.features import make_network
 
 # Winograd's rounding in float32, relative to the largest value; measured 3e-7 to 3e-6.
 TOLERANCE = 1e-5
@@ -199,7 +199,8 @@ def test_a_recipe_that_winograd_cannot_serve_is_refused_or_left_to_xla(change):
     with pytest.raises(ValueError, match="convolution=winograd needs dtype=float32"):
         jnst.Recipe(convolution="winograd", **change)
     params = tiny_params(channels=64)
-    assert transformed(network_params(params, jnst.Recipe(**change))) == []
+    network = make_network(params, jnst.Recipe(**change).objective)
+    assert transformed(network.params) == []
 
 
 def transformed(params):

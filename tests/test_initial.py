@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jnst.run import Inputs, _first_image
-from jnst.schedule import Source
 from tiny import batch, picture
 
 import jnst
 from jnst.loop.initial import INITS
+from jnst.loop.state import first_image
+from jnst.network.vgg import preprocess
 
 CONTENT, STYLE = picture(60, 70, 1), picture(60, 70, 2)
 KEY = jax.random.key(0)
@@ -17,10 +17,10 @@ KEY = jax.random.key(0)
 
 def first(params, recipe, **changes):
     """The first image of a run, [0, 1], and what its network sees in grey levels."""
-    recipe = jnst.api.resolve(recipe, changes)
-    inputs = Inputs(None, [Source(STYLE, own_size=True)], [1.0], None)
-    image = _first_image(params, inputs, batch(CONTENT), recipe)
-    return image, jnst.network.vgg.preprocess(params, image * (recipe.white / 255))
+    objective = jnst.make_objective(CONTENT, STYLE, recipe, weights=params, **changes)
+    white = objective.extract.options.white
+    image = first_image(objective.start, jax.random.key(0))
+    return image, preprocess(params, image * (white / 255))
 
 
 def test_neural_style_begins_where_its_network_sees_nothing(vgg19):
@@ -33,7 +33,7 @@ def test_neural_style_begins_where_its_network_sees_nothing(vgg19):
 def test_the_course_mixes_noise_and_content_in_the_networks_own_scale(vgg19):
     # losses.md, A3: 0.6 uniform(-20, 20) + 0.4 content, both minus the means.
     seen = np.asarray(first(vgg19, "course")[1])
-    content = np.asarray(jnst.network.vgg.preprocess(vgg19, batch(CONTENT)))
+    content = np.asarray(preprocess(vgg19, batch(CONTENT)))
     noise = (seen - 0.4 * content) / 0.6
     assert 19 < noise.max() < 20.001 and -20.001 < noise.min() < -19
     # 12,600 uniform numbers: four standard deviations of their mean and spread.

@@ -8,42 +8,41 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jnst.recipe import Recipe
-from jnst.targets import Targets, make_targets, static_part, weight_arrays
-from tiny import batch, picture
+from made import begin, objective_of
+from tiny import batch, picture, tiny_params
 
-from jnst import optimize
+import jnst
+from jnst.loop.optimizers import make_optimizer, numbers_of, rule_of
+from jnst.loop.sizes import resized
+from jnst.loop.step import run_chunk
 from jnst.losses import STYLE_LOSSES
 from jnst.losses.rows import StyleLoss
 from jnst.program import compiled
-from jnst.recipes import RECIPES
+from jnst.recipes import RECIPES, Recipe
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 KEY = jax.random.key(0)
 # Total variation alone needs no network: its programs compile in no time.
 SMOOTH = Recipe(content_weight=0.0, style_weight=0.0, tv_weight=1.0, learning_rate=0.05)
-STEP = jax.jit(optimize.step, static_argnums=3)
+STEP = jax.jit(jnst.step)
 
 
 def changed(**changes):
     return dataclasses.replace(SMOOTH, **changes)
 
 
-def targets_of(params, recipe, content=None, style=None):
-    blend = jnp.ones(1)
-    content = batch(picture(6, 7)) if content is None else content
-    styles = [] if style is None else [style]
-    found = make_targets(params, content, styles, blend, recipe)
-    return Targets(*found, blend, *weight_arrays(recipe))
+def shown(state, recipe=SMOOTH):
+    """What is shown of a state, [1, H, W, 3]."""
+    return jnst.shown(objective_of(tiny_params(), recipe), state)[None]
 
 
 def walk(params, recipe, steps, image=None, key=KEY):
     """States before the first step and after each, and the loss before each."""
     image = batch(picture(6, 7)) * recipe.pixel_scale if image is None else image
-    state = optimize.init(image, recipe, key)
-    targets, states, losses = targets_of(params, recipe), [state], []
+    state = begin(recipe, image, key)
+    objective, states, losses = objective_of(params, recipe), [state], []
     for _ in range(steps):
-        state, found = STEP(state, params, targets, recipe)
+        state, found = STEP(objective, state)
         states.append(state)
         losses.append(float(found["loss"]))
     return states, losses
@@ -51,14 +50,17 @@ def walk(params, recipe, steps, image=None, key=KEY):
 
 def updates_of(recipe, gradients):
     """What an optimiser adds to an image for a sequence of gradients."""
-    optimizer = optimize.make_optimizer(recipe)
-    image = jnp.zeros(gradients.shape[1:])
+    fields, image = recipe.optimization, jnp.zeros(gradients.shape[1:])
+    rule, numbers = rule_of(fields), numbers_of(fields)
 
-    def body(state, gradient):
+    def body(carry, gradient):
+        step, state = carry
+        optimizer = make_optimizer(rule, numbers, step)
         update, state = optimizer.update(gradient, state, image)
-        return state, update
+        return (step + 1, state), update
 
-    return jax.jit(lambda g: jax.lax.scan(body, optimizer.init(image), g)[1])(gradients)
+    first = jnp.zeros((), jnp.int32), make_optimizer(rule, numbers, 0).init(image)
+    return jax.jit(lambda g: jax.lax.scan(body, first, g)[1])(gradients)
 
 
 def gradients(steps=12):
@@ -114,12 +116,15 @@ def test_the_schedule_of_source_001_decays_continuously():
 def test_a_cooldown_shortens_the_last_steps_of_a_run(vgg19):
     """Of 6 steps the last 4 are 1, 3/4, 2/4, 1/4 as long as without."""
     recipe, image = changed(optimizer=optax.sgd(1.0), clip=False), batch(picture(6, 7))
-    targets = targets_of(vgg19, recipe)
-    state = optimize.init(image, recipe, KEY, end=6.0, cooldown=4.0)
+    objective = objective_of(vgg19, recipe)
+    state = dataclasses.replace(
+        begin(recipe, image), end=jnp.asarray(6.0), cooldown=jnp.asarray(4.0)
+    )
     lengths = []
     for _ in range(6):
-        usual = STEP(state._replace(end=jnp.asarray(jnp.inf)), vgg19, targets, recipe)
-        before, (state, _) = state.image, STEP(state, vgg19, targets, recipe)
+        endless = dataclasses.replace(state, end=jnp.asarray(jnp.inf))
+        usual = STEP(objective, endless)
+        before, (state, _) = state.image, STEP(objective, state)
         whole = np.abs(usual[0].image - before).sum()
         lengths.append(float(np.abs(state.image - before).sum() / whole))
     np.testing.assert_allclose(lengths, [1, 1, 1, 0.75, 0.5, 0.25], rtol=1e-3)
@@ -138,8 +143,8 @@ def test_clipping_keeps_pixels_in_their_range_and_its_absence_does_not(vgg19, sc
     assert float(clipped.min()) == 0 and float(clipped.max()) == scale
     free = walk(vgg19, changed(clip=False, **ascent), 2)[0][-1].image
     assert float(free.min()) < 0 and float(free.max()) > scale
-    shown = optimize.shown(walk(vgg19, changed(clip=False, **ascent), 2)[0][-1], SMOOTH)
-    assert 0 <= float(shown.min()) and float(shown.max()) <= 1
+    seen = shown(walk(vgg19, changed(clip=False, **ascent), 2)[0][-1])
+    assert 0 <= float(seen.min()) and float(seen.max()) <= 1
 
 
 def test_the_average_is_the_weighted_mean_of_all_images(vgg19):
@@ -149,15 +154,15 @@ def test_the_average_is_the_weighted_mean_of_all_images(vgg19):
     weights = 0.2 * 0.8 ** np.arange(4, -1, -1)
     images = np.stack([state.image for state in states])
     expected = np.tensordot(weights / (1 - 0.8**5), images, axes=1)
-    actual = optimize.shown(states[-1], recipe)
+    actual = shown(states[-1])
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
 def test_the_average_without_a_step_is_the_first_image(vgg19):
     recipe = changed(ema=0.99, returns="ema")
     image = batch(picture(6, 7))
-    shown = optimize.shown(optimize.init(image, recipe, KEY), recipe)
-    np.testing.assert_allclose(shown, image, rtol=1e-5)
+    seen = shown(begin(recipe, image))
+    np.testing.assert_allclose(seen, image, rtol=1e-5)
 
 
 def test_best_is_the_image_evaluated_and_after_best_the_one_behind_it(vgg19):
@@ -185,6 +190,11 @@ def test_restarting_is_beginning_again_from_where_one_is(vgg19):
     assert np.abs(restarted - walk(vgg19, SMOOTH, 6)[0][-1].image).max() > 1e-3
 
 
+def at_size(params, recipe, height, width):
+    """The objective of a recipe at another size."""
+    return objective_of(params, recipe, jnp.full((1, height, width, 3), 0.5))
+
+
 def moments(state):
     leaf = lambda x: isinstance(x, optax.ScaleByAdamState)  # noqa: E731
     found = jax.tree.leaves(state.optimizer, is_leaf=leaf)
@@ -196,7 +206,7 @@ def moments(state):
 def test_adams_moments_are_carried_to_the_next_size(vgg19, optimizer, moments_):
     recipe = changed(optimizer=optimizer, ema=0.9, moments=moments_)
     before = walk(vgg19, recipe, 3)[0][-1]
-    after = optimize.resized(before, (9, 10), recipe)
+    after = resized(at_size(vgg19, recipe, 9, 10), before)
     resize = functools.partial(jax.image.resize, shape=(1, 9, 10, 3))
     small, large = moments(before), moments(after)
     less = 1.0 if moments_ == "resized" else 6 * 7 / (9 * 10)  # a mean's derivative
@@ -213,15 +223,16 @@ def test_adams_moments_are_carried_to_the_next_size(vgg19, optimizer, moments_):
 
 def test_rescaled_moments_are_those_that_a_mean_has_at_the_next_size(vgg19):
     """The mean square of 0.5 - 0.2: its derivative is 0.6 over the number of values."""
-    recipe = changed(moments="rescaled", tv_weight=0.0, content_weight=1.0)
-    recipe = dataclasses.replace(recipe, content_layers=("image",))
+    recipe = changed(
+        moments="rescaled", tv_weight=0.0, content_weight=1.0, content_layers=("image",)
+    )
 
     def after_a_step(height, width):
         image, content = (jnp.full((1, height, width, 3), x) for x in (0.5, 0.2))
-        targets = targets_of(vgg19, recipe, content)
-        return STEP(optimize.init(image, recipe, KEY), vgg19, targets, recipe)[0]
+        objective = objective_of(vgg19, recipe, content)
+        return STEP(objective, begin(recipe, image))[0]
 
-    carried = moments(optimize.resized(after_a_step(6, 7), (12, 14), recipe))
+    carried = moments(resized(at_size(vgg19, recipe, 12, 14), after_a_step(6, 7)))
     own = moments(after_a_step(12, 14))
     np.testing.assert_allclose(own.mu, 0.1 * 0.6 / (12 * 14 * 3), rtol=1e-5)
     np.testing.assert_allclose(carried.mu, own.mu, rtol=1e-5)
@@ -230,15 +241,14 @@ def test_rescaled_moments_are_those_that_a_mean_has_at_the_next_size(vgg19):
 
 def test_other_optimizers_start_again_at_the_next_size(vgg19):
     recipe = changed(optimizer="lbfgs_torch", learning_rate=1.0)
-    after = optimize.resized(walk(vgg19, recipe, 3)[0][-1], (9, 10), recipe)
+    after = resized(at_size(vgg19, recipe, 9, 10), walk(vgg19, recipe, 3)[0][-1])
     assert int(after.optimizer.updates) == 0 and int(after.step) == 3
 
 
 def test_a_chunk_of_steps_is_so_many_steps(vgg19):
     states, losses = walk(vgg19, SMOOTH, 5)
-    start, targets = states[0], targets_of(vgg19, SMOOTH)
-    chunk = jax.jit(optimize.run_chunk, static_argnums=(3, 4))
-    state, history = chunk(start, vgg19, targets, SMOOTH, 5)
+    chunk = jax.jit(run_chunk, static_argnums=2)
+    state, history = chunk(objective_of(vgg19, SMOOTH), states[0], 5)
     np.testing.assert_allclose(history["loss"], losses, rtol=1e-6)
     np.testing.assert_allclose(state.image, states[-1].image, rtol=1e-6)
     assert int(state.step) == 5
@@ -247,12 +257,13 @@ def test_a_chunk_of_steps_is_so_many_steps(vgg19):
 def test_donating_the_state_leaves_the_callers_image_alone(vgg19):
     image = batch(picture(6, 7))
     kept = np.array(image)
-    state = optimize.init(image, SMOOTH, KEY)
-    arguments = state, vgg19, targets_of(vgg19, SMOOTH)
-    program, _ = compiled(optimize.run_chunk, arguments, static_part(SMOOTH), 1)
-    after, _ = program(*arguments)
+    objective = objective_of(vgg19, SMOOTH)
+    state = jnst.init(objective, image[0])
+    arguments = objective, state
+    program, _ = compiled(run_chunk, arguments, static=(1,), donated=(1,))
+    after, _ = program(*arguments, 1)
     assert state.image.is_deleted() and not image.is_deleted()
-    program(after, *arguments[1:])
+    program(objective, after, 1)
     np.testing.assert_array_equal(image, kept)
 
 
@@ -266,12 +277,12 @@ def test_a_keyed_loss_draws_anew_each_step_and_the_same_for_the_same_key(
     monkeypatch.setitem(STYLE_LOSSES, "drawn", row)
     recipe = Recipe(style_loss="drawn", style_layers=("relu1_1",), content_weight=0.0,
                     optimizer=optax.sgd(0.0))  # fmt: skip
-    targets = targets_of(vgg19, recipe, None, batch(picture(8, 8, 2)))
+    objective = objective_of(vgg19, recipe, None, [batch(picture(8, 8, 2))])
 
     def draws(key):
-        state, losses = optimize.init(batch(picture(6, 7)), recipe, key), []
+        state, losses = begin(recipe, batch(picture(6, 7)), key), []
         for _ in range(3):
-            state, found = STEP(state, vgg19, targets, recipe)
+            state, found = STEP(objective, state)
             losses.append(float(found["loss"]))
         return losses
 

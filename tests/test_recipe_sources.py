@@ -3,15 +3,15 @@
 import math
 
 import pytest
-from jnst.recipe import Recipe
-from jnst.schedule import scales, steps_per_scale
 
-from jnst.recipes import RECIPES
+from jnst.recipes import RECIPES, Recipe
+from jnst.recipes.schedule import scales, steps_per_scale
+from jnst.recipes.settings import field_types
 
 
 def fields_of(name):
     recipe = RECIPES[name]
-    return {field: getattr(recipe, field) for field in recipe.__dataclass_fields__}
+    return {field: getattr(recipe, field) for field in field_types(recipe)}
 
 
 FIVE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -116,10 +116,10 @@ def test_a_recipe_is_hashable_and_names_its_source(name):
 def test_crowsonkbs_sizes_are_its_own():
     # peers.md, section 2: end scale 512 -> 128/181/256/362/512, 1000 + 4 x 500 steps.
     recipe = RECIPES["crowsonkb"]
-    assert scales(512, recipe) == [128, 181, 256, 362, 512]
-    assert steps_per_scale(5, recipe) == [1000, 500, 500, 500, 500]
+    assert scales(512, recipe.schedule) == [128, 181, 256, 362, 512]
+    assert steps_per_scale(5, recipe.schedule) == [1000, 500, 500, 500, 500]
 
 
 def test_gatys_runs_512_and_then_800_pixels():
-    assert scales(800, RECIPES["gatys"]) == [512, 800]
-    assert steps_per_scale(2, RECIPES["gatys"]) == [500, 200]
+    assert scales(800, RECIPES["gatys"].schedule) == [512, 800]
+    assert steps_per_scale(2, RECIPES["gatys"].schedule) == [500, 200]

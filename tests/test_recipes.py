@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import references_network
+from made import objective_of
 from tiny import batch, picture, tiny_arrays
 
-from jnst import objective
-from jnst import targets as made_once
+from jnst.objective.value import terms_at
 from jnst.recipes import RECIPES
 
 TERMS_RTOL = 1e-6  # float64 against float64 with weights rounded to float32
@@ -42,21 +42,17 @@ def twin_terms(name, image):
 def case(name):
     """Our terms and their gradients, in float64."""
     recipe = RECIPES[name]
-    static = made_once.static_part(recipe)
 
-    def terms(image, params, content, styles, layers, weights):
-        blend = jnp.ones(1)
-        made = made_once.make_targets(params, content, styles, blend, static)
-        targets = made_once.Targets(*made, blend, layers, weights)
-        found = objective.terms(image, params, targets, static, jax.random.key(0))
+    def terms(image, objective):
+        found = terms_at(objective, image, key=jax.random.key(0))
         return found, found
 
     with jax.enable_x64(True):
         params = jax.tree.map(jnp.asarray, tiny_arrays())
         image, content, style = (batch(x, np.float64) for x in pictures(name))
-        arrays = params, content, [style], *made_once.weight_arrays(recipe)
+        objective = objective_of(params, recipe, content, [style])
         fn = jax.jit(jax.jacrev(terms, has_aux=True))
-        gradients, values = jax.device_get(fn(recipe.pixel_scale * image, *arrays))
+        gradients, values = jax.device_get(fn(recipe.pixel_scale * image, objective))
     return values, gradients
 
 

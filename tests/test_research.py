@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jnst.recipe import Recipe
-from jnst.targets import Targets, halved, make_targets, static_part, weight_arrays
+from made import objective_of
 from tiny import feature_map, picture, tiny_params
 
 import jnst
 from jnst.losses import STYLE_LOSSES, content
 from jnst.losses.gradients import normalise_gradient
-from jnst.objective import term
+from jnst.objective.features import halved
+from jnst.recipes import Recipe
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 PAIR = picture(40, 48, seed=1), picture(36, 44, seed=2)
@@ -105,15 +105,11 @@ def test_diagnostics_are_norms_and_cosines_of_the_terms_gradients():
 
 
 def test_a_pyramid_averages_the_style_loss_over_halved_images():
-    recipe = Recipe(content_weight=0.0, style_weight=1.0, style_pyramid=2)
-    params, blend, key = tiny_params(), jnp.ones(1), jax.random.key(0)
     image, style = (jnp.asarray(x)[None] for x in PAIR)
 
     def value(levels, x, s):
-        chosen = static_part(Recipe(content_weight=0.0, style_pyramid=levels))
-        made = make_targets(params, None, [s], blend, chosen)
-        targets = Targets(*made, blend, *weight_arrays(recipe))
-        return float(term("style", x, params, targets, chosen, key))
+        recipe = Recipe(content_weight=0.0, style_pyramid=levels)
+        return float(objective_of(tiny_params(), recipe, None, [s])(x[0]))
 
     parts = value(1, image, style), value(1, halved(image, 1), halved(style, 1))
     np.testing.assert_allclose(value(2, image, style), np.mean(parts), rtol=1e-5)

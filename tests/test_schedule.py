@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
-from jnst.schedule import (
+from tiny import picture
+
+import jnst
+from jnst.recipes.schedule import (
     Source,
     Stage,
     full_shape,
@@ -11,9 +14,6 @@ from jnst.schedule import (
     steps_per_scale,
     style_shape,
 )
-from tiny import picture
-
-import jnst
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ import jnst
 )
 def test_steps_are_split_over_sizes(steps, count, shares, expected):
     recipe = jnst.Recipe(steps=steps, scale_steps=shares)
-    actual = steps_per_scale(count, recipe)
+    actual = steps_per_scale(count, recipe.schedule)
     assert len(actual) == len(expected) and min(actual) >= 1
     assert sum(actual) == sum(expected)
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1)
@@ -43,14 +43,14 @@ def test_steps_are_split_over_sizes(steps, count, shares, expected):
 
 def test_a_size_below_the_least_is_not_divided():
     recipe = jnst.Recipe(scale_ratio=2.0, min_size_px=128)
-    assert scales(100, recipe) == [100]
-    assert scales(256, recipe) == [128, 256]
-    assert scales(512, jnst.Recipe()) == [512]
+    assert scales(100, recipe.schedule) == [100]
+    assert scales(256, recipe.schedule) == [128, 256]
+    assert scales(512, jnst.Recipe().schedule) == [512]
 
 
 def test_stages_end_at_exactly_the_shape_asked_for():
     recipe = jnst.Recipe(scale_ratio=2.0, min_size_px=10, scale_steps=(7, 3))
-    assert stages((33, 47), 47, recipe) == [
+    assert stages((33, 47), 47, recipe.schedule) == [
         Stage(12, (8, 12), 7),
         Stage(24, (17, 24), 3),
         Stage(47, (33, 47), 3),
@@ -73,7 +73,9 @@ COARSE, LAST = Stage(64, (43, 64), 1), Stage(128, (85, 128), 1)
     ],
 )
 def test_a_style_is_sized_as_its_recipe_says(source, changes, expected):
-    assert style_shape(source, COARSE, LAST, jnst.Recipe(**changes)) == expected
+    assert (
+        style_shape(source, COARSE, LAST, jnst.Recipe(**changes).schedule) == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,4 +93,4 @@ def test_a_style_is_sized_as_its_recipe_says(source, changes, expected):
 )
 def test_a_file_gets_the_size_its_recipe_says(name, expected):
     source = Source(picture(300, 450), own_size=False)
-    assert full_shape(source, jnst.RECIPES[name]) == expected
+    assert full_shape(source, jnst.RECIPES[name].schedule) == expected

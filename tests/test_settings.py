@@ -1,15 +1,18 @@
 """Recipes as data: checks when made, fields from text, records as JSON."""
 
 import dataclasses
+import inspect
 import json
 
 import optax
 import pytest
-from jnst.api import resolve
-from jnst.recipe import Recipe
-from jnst.settings import check_field, field_types, parse_setting, record
 
-from jnst.recipes import RECIPES
+from jnst.objective.term import TERM_FIELDS, Term
+from jnst.recipes import RECIPES, Recipe
+from jnst.recipes.changes import Changes, RecipeChanges, RunChanges
+from jnst.recipes.changing import resolve
+from jnst.recipes.recipe import HOMES, PARTS, check_field, flat_types
+from jnst.recipes.settings import field_types, parse_setting, read_record, record
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ def test_a_wrong_setting_is_refused_in_one_line(text, words):
         ({"returns": "first"}, "unknown returns 'first'"),
         ({"dtype": "float16"}, "unknown dtype 'float16'"),
         ({"resize": "cubic"}, "unknown resize 'cubic'. Did you mean 'bicubic'"),
-        ({"style_layers": ()}, "style_layers and scale_steps must not be empty"),
+        ({"style_layers": ()}, "style_layers must not be empty"),
         ({"style_layer_weights": (1.0,)}, "style_layer_weights has 1 values for 5 lay"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
         ({"learning_rate": float("nan")}, "learning_rate must be above 0, got nan"),
@@ -119,13 +122,8 @@ def test_a_recipe_that_cannot_run_is_refused_when_made(changes, words):
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_record_is_json_and_makes_the_same_recipe_again(name):
     document = json.loads(json.dumps(record(RECIPES[name])))
-    assert list(document) == list(field_types())
-    tuples = {k: _tuples(v) for k, v in document.items()}
-    assert Recipe(**tuples) == RECIPES[name]
-
-
-def _tuples(value):
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+    assert list(document) == list(flat_types())
+    assert read_record(document) == RECIPES[name]
 
 
 def test_the_record_of_an_own_optimizer_is_json_too():
@@ -134,8 +132,32 @@ def test_the_record_of_an_own_optimizer_is_json_too():
 
 
 def test_every_field_is_documented():
-    for field in dataclasses.fields(Recipe):
-        assert f"\n      {field.name}: " in Recipe.__doc__, field.name
+    for kind in (*PARTS.values(), Term, Recipe):
+        documented = inspect.cleandoc(kind.__doc__)
+        for field in dataclasses.fields(kind):
+            assert f"\n  {field.name}: " in documented, field.name
+
+
+def test_every_field_has_one_flat_name():
+    recipe = RECIPES["jnst"]
+    for name in field_types(recipe):
+        home = HOMES.get(name)
+        term, _, field = name.partition("_")
+        if home:
+            assert getattr(recipe, name) == getattr(getattr(recipe, home), name)
+        else:
+            [found] = [t for t in recipe.terms if t.name == term]
+            assert getattr(recipe, name) == getattr(found, field)
+    assert len(field_types(recipe)) == len(HOMES) - 1 + 3 * len(TERM_FIELDS)
+
+
+def test_type_checkers_know_every_keyword():
+    """`Changes` is typed by hand for them; its names are those of the fields."""
+    names = {*field_types(Recipe()), "terms", *PARTS}
+    assert set(RecipeChanges.__annotations__) == names
+    of_stylize = {"steps", "init", "seed", "size_px", "weights", *PARTS}
+    assert set(Changes.__annotations__) == names - of_stylize
+    assert set(RunChanges.__annotations__) == names - {"size_px", "weights", *PARTS}
 
 
 def test_an_unknown_field_is_refused_with_the_nearest():
@@ -160,4 +182,4 @@ def test_a_whole_number_is_taken_where_a_float_is_meant():
     recipe = Recipe(tv_weight=1, style_weight=2)
     assert isinstance(recipe.tv_weight, float)
     assert recipe == Recipe(tv_weight=1.0, style_weight=2.0)
-    assert record(recipe)["tv_weight"] == 1.0
+    assert [term["weight"] for term in record(recipe)["terms"]] == [1.0, 2.0, 1.0]

@@ -18,9 +18,9 @@ from jnst.bench.cases import Case
 from jnst.bench.flops import counted, step_flops, style_terms
 from jnst.bench.peaks import peak_tflops
 from jnst.bench.prepared import Prepared, prepare
+from jnst.drivers.record import device
 from jnst.network.layers import backbone_of
 from jnst.recipes.recipe import Recipe
-from jnst.record import device
 
 MIB = 2**20
 Row = dict[str, Any]

@@ -19,8 +19,8 @@ from tabulate import tabulate
 
 import jnst
 from jnst.bench.measure import Row
+from jnst.drivers.record import device, versions
 from jnst.files import atomic_write
-from jnst.record import device, versions
 
 SCHEMA = "jnst-bench-1"
 COLUMNS: dict[str, tuple[str, str]] = {

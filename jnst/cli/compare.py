@@ -122,8 +122,8 @@ def _write(
 
 
 def _write_json(path: Path, rows: Sequence[Any], about: dict[str, Any]) -> None:
+    from jnst.drivers.record import device, versions
     from jnst.files import write_json
-    from jnst.record import device, versions
 
     tables = [
         {key: value for key, value in row._asdict().items() if key != "image"}

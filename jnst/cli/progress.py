@@ -43,7 +43,7 @@ class Reporter:
 
     def start(self, plan: "Plan") -> None:
         """Say what is about to run, where, and on which weights."""
-        from jnst.record import device
+        from jnst.drivers.record import device
 
         sizes = ", ".join(f"{s.shape[1]}x{s.shape[0]}" for s in plan.stages)
         known = plan.weights
@@ -84,9 +84,9 @@ class Reporter:
 
     def finish(self, result: "Result") -> None:
         """Write picture, history and plot, and name them on standard output."""
+        from jnst.drivers.record import document, with_history
         from jnst.files import write_json
         from jnst.plots import plot_history
-        from jnst.record import document, with_history
 
         self.bar.close()
         for term in result.recipe.objective.terms:

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jnst.base import Params
-from jnst.drivers.plan import load_params, make_plan, objective_at, sizes_of, weighed
+from jnst.drivers.plan import load_params, make_plan
 from jnst.drivers.sources import ImageLike, as_array
+from jnst.drivers.stages import objective_at, sizes_of, weighed
 from jnst.loop.iterate import Size
 from jnst.network.vgg import extract as extract_features
 from jnst.objective.value import Objective

@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import PyTree
 
 from jnst.base import Params, check_one_of
 from jnst.drivers.sources import (
@@ -22,11 +21,7 @@ from jnst.drivers.sources import (
     batch_of,
     described,
 )
-from jnst.image import resize_image
 from jnst.loop.initial import INITS
-from jnst.loop.iterate import Size
-from jnst.loop.optimizers import numbers_of, rule_of
-from jnst.loop.state import Begin, Start, first_image
 from jnst.memory import release_freed
 from jnst.network.layers import (
     IMAGE_LAYER,
@@ -35,19 +30,15 @@ from jnst.network.layers import (
     check_image_size,
 )
 from jnst.network.vgg import mean_pixel
-from jnst.objective.balance import balanced, first_member
 from jnst.objective.features import Own, layers_of, make_network, make_own
 from jnst.objective.fields import ObjectiveFields, active_terms
-from jnst.objective.making import Pictures, build
 from jnst.objective.term import OWN, kind_of
-from jnst.objective.value import Objective
 from jnst.recipes.changing import named, resolve
 from jnst.recipes.recipe import Recipe
 from jnst.recipes.schedule import (
     Source,
     Stage,
     full_shape,
-    resized_to,
     stages,
     style_shape,
 )
@@ -167,6 +158,43 @@ def _initial(
     return recipe, source.pixels
 
 
+Seen = tuple[PyTree, np.ndarray, dict[str, str]]
+"""An extractor, the colour that it sees as zero, and where its weights are from."""
+
+
+def _vgg(
+    weights: Any, recipe: Recipe, reference: ObjectiveFields, shapes: Sequence[Any]
+) -> Seen:
+    """Load a VGG and prepare it for a recipe.
+
+    Raises:
+      FileNotFoundError: If there are no weights.
+      ValueError: If a layer is unknown or an image too small for it.
+    """
+    params, known = _load(weights, recipe.run.weights)
+    _check_vgg(params, recipe.objective, shapes)
+    zero = np.asarray(mean_pixel(params)) * (255 / recipe.objective.white)
+    unsure = any(term.weight == "balance" for term in recipe.objective.terms)
+    also = reference.terms if unsure else ()
+    network = make_network(params, recipe.objective, also=also)
+    return network, np.asarray(zero, np.float32), known
+
+
+def _own(extract: Callable[..., Any], recipe: Recipe, shapes: Sequence[Any]) -> Seen:
+    """Wrap a user's features.
+
+    Raises:
+      ValueError: If they have not the layers asked for.
+    """
+    own = make_own(extract)
+    for shape in shapes:
+        known = [*layers_of(own, shape), IMAGE_LAYER]
+        for term in active_terms(recipe.objective.terms):
+            for layer in term.layers:
+                check_one_of(f"layer, in {term.name}_layers: layer", layer, known)
+    return own, GREY, {}
+
+
 def _check_vgg(params: Params, fields: ObjectiveFields, shapes: Sequence[Any]) -> None:
     """Raise before any work if a layer is unknown or an image too small for it."""
     backbone = backbone_of(params)
@@ -181,15 +209,6 @@ def _check_vgg(params: Params, fields: ObjectiveFields, shapes: Sequence[Any]) -
             padding_layers=fields.padding_layers,
             ceil=fields.pooling_ceil,
         )
-
-
-def _check_own(own: Own, fields: ObjectiveFields, shapes: Sequence[Any]) -> None:
-    """Raise before any work if a user's function has not the layers asked for."""
-    for shape in shapes:
-        known = [*layers_of(own, shape), IMAGE_LAYER]
-        for term in active_terms(fields.terms):
-            for layer in term.layers:
-                check_one_of(f"layer, in {term.name}_layers: layer", layer, known)
 
 
 def with_layers(recipe: Recipe, own: Own, shape: tuple[int, int]) -> Recipe:
@@ -235,12 +254,11 @@ def make_plan(
       ValueError: For anything no run could use.
       FileNotFoundError: For a missing image, or no weights anywhere.
     """
-    sized = size_px is not None
     if extract is not None and weights is not None:
         raise ValueError("extract brings features of its own: leave weights out")
-    size = {"size_px": size_px} if size_px is not None else {}
+    sized = size_px is not None
+    size = {"size_px": size_px} if sized else {}
     chosen = resolve(recipe, {**changes, **size})
-    reference = _reference(recipe).objective
     source, styles = as_content(content, sized=sized), as_styles(style, sized=sized)
     batch = batch_of([*([source] if source else []), *styles])
     chosen, first = _initial(chosen, init, content, batch)
@@ -252,21 +270,13 @@ def make_plan(
         for each in styles
         for stage in stages_
     ]
-    known: dict[str, str] = {}
+    reference = _reference(recipe).objective
     if extract is not None:
-        features, zero = make_own(extract), GREY
+        features, zero, known = _own(extract, chosen, sizes)
         chosen = with_layers(chosen, features, sizes[0])
-        _check_own(features, chosen.objective, sizes)
     else:
-        params, known = _load(weights, chosen.run.weights)
-        _check_vgg(params, chosen.objective, sizes)
-        zero = np.asarray(mean_pixel(params)) * (255 / chosen.white)
-        unsure = any(term.weight == "balance" for term in chosen.objective.terms)
-        also = reference.terms if unsure else ()
-        features = make_network(params, chosen.objective, also=also)
-        del params  # kernels that nobody else holds are freed
+        features, zero, known = _vgg(weights, chosen, reference, sizes)
     release_freed()
-    given = None if blend is None else [float(weight) for weight in blend]
     return Plan(
         stages=stages_,
         recipe=chosen,
@@ -276,11 +286,11 @@ def make_plan(
         content=source,
         styles=styles,
         shares=_shares(blend, len(styles)),
-        blend=given,
+        blend=None if blend is None else [float(weight) for weight in blend],
         first=first,
         init=_told(init),
         extract=features,
-        zero=np.asarray(zero, np.float32),
+        zero=zero,
     )
 
 
@@ -316,108 +326,3 @@ def _stages(
     final = shape or full_shape(main, schedule, style=source is None)
     arrays = shape is not None or main.own_size
     return stages(final, max(final) if arrays else schedule.size_px, schedule)
-
-
-def _on_device(pixels: np.ndarray) -> Array:
-    return jax.device_put(pixels, may_alias=False)  # the caller may write to its own
-
-
-def pictures_at(plan: Plan, stage: Stage) -> Pictures:
-    """Bring content and styles to a stage's size."""
-    schedule, last = plan.recipe.schedule, plan.stages[-1]
-    styles = [
-        _on_device(
-            resized_to(s.pixels, style_shape(s, stage, last, schedule), schedule)
-        )
-        for s in plan.styles
-    ]
-    content = None
-    if plan.content is not None:
-        content = _on_device(resized_to(plan.content.pixels, stage.shape, schedule))
-    shares = jax.device_put(np.asarray(plan.shares, np.float32))
-    return Pictures(content, styles, shares)
-
-
-def start_at(plan: Plan, stage: Stage, pictures: Pictures, steps: int) -> Start:
-    """Say what a run that begins at a stage begins with."""
-    shape, recipe = stage.shape, plan.recipe
-    black = np.zeros((1, *shape, 3), np.float32)
-    content = _on_device(black) if pictures.content is None else pictures.content
-    first = None
-    if plan.first is not None:
-        first = _on_device(resized_to(plan.first, shape, recipe.schedule))
-    return Start(
-        content=content,
-        style=_on_device(_mean_style(plan, shape)),
-        first=first,
-        zero=jax.device_put(plan.zero),
-        seed=jax.device_put(np.uint32(recipe.run.seed)),
-        numbers=numbers_of(recipe.optimization),
-        steps=jax.device_put(np.int32(steps)),
-        begin=Begin(recipe.run.init, rule_of(recipe.optimization)),
-    )
-
-
-def _mean_style(plan: Plan, shape: tuple[int, int]) -> np.ndarray:
-    """Stretch the styles to a shape and weigh them: [1, H, W, 3], or a batch of it."""
-    found = np.float32(0)
-    for source, share in zip(plan.styles, plan.shares, strict=True):
-        pixels = source.pixels.reshape(-1, *source.pixels.shape[-3:])
-        each = np.stack([resize_image(p, shape)[None] for p in pixels])
-        found = found + np.float32(share) * (
-            each if source.pixels.ndim == 4 else each[0]
-        )
-    return np.asarray(found, np.float32)
-
-
-def weighed(plan: Plan) -> Plan:
-    """Replace weights of "balance" by ones for the first image of a run.
-
-    Raises:
-      ValueError: If a gradient is 0 or not finite, so that no weight would do.
-    """
-    fields = plan.recipe.objective
-    if all(term.weight != "balance" for term in fields.terms):
-        return plan
-    stage = plan.stages[0]
-    pictures = first_member(pictures_at(plan, stage))
-    start = start_at(plan, stage, pictures, stage.steps)
-    one = {
-        k: v[0] if v is not None and v.ndim == 5 else v
-        for k, v in (("style", start.style), ("first", start.first))
-    }
-    start = dataclasses.replace(start, **one)
-    image = first_image(start, jax.random.key(start.seed))
-    found = balanced(fields, plan.reference, plan.extract, pictures, image)
-    return dataclasses.replace(
-        plan, recipe=dataclasses.replace(plan.recipe, objective=found)
-    )
-
-
-def objective_at(
-    plan: Plan, stage: Stage, *, steps: int | None = None
-) -> tuple[Objective, float]:
-    """Make the objective at a stage of a plan, and the seconds of compiling.
-
-    Args:
-      plan: From `weighed`.
-      stage: One of its stages.
-      steps: Steps that a run of this objective alone takes; the stage's if absent.
-    """
-    pictures = pictures_at(plan, stage)
-    start = start_at(plan, stage, pictures, steps or stage.steps)
-    return build(plan.recipe.objective, plan.extract, pictures, start)
-
-
-def sizes_of(plan: Plan, clock: list[float]) -> list[Size]:
-    """List the sizes of a plan for `jnst.iterate`; compile times go to `clock`."""
-
-    def maker(stage: Stage) -> Callable[[], Objective]:
-        def make() -> Objective:
-            objective, seconds = objective_at(plan, stage)
-            clock.append(seconds)
-            return objective
-
-        return make
-
-    return [Size(stage.steps, maker(stage)) for stage in plan.stages]

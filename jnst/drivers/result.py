@@ -75,7 +75,7 @@ class Result:
         Raises:
           ValueError: If the ending is unknown, or this is a batch: `each` splits it.
         """
-        from jnst.record import document
+        from jnst.drivers.record import document  # which needs this file
 
         if self.image.ndim == 4:
             raise ValueError(

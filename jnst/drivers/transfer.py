@@ -7,9 +7,10 @@ from typing import Any, Unpack
 import numpy as np
 
 from jnst.base import Params
-from jnst.drivers.plan import Plan, make_plan, sizes_of, weighed
+from jnst.drivers.plan import Plan, make_plan
 from jnst.drivers.result import Progress, Result, progress_of
 from jnst.drivers.sources import ImageLike
+from jnst.drivers.stages import sizes_of, weighed
 from jnst.loop.iterate import History, iterate, join
 from jnst.recipes.changes import Changes
 from jnst.recipes.recipe import Recipe

@@ -85,7 +85,9 @@ def _direction(state: TorchLbfgsState, gradient: Image) -> Image:
     return r
 
 
-def torch_lbfgs(learning_rate: float, memory: int) -> optax.GradientTransformation:
+def torch_lbfgs(
+    learning_rate: float | Scalar, memory: int
+) -> optax.GradientTransformation:
     """Build `torch.optim.LBFGS` without a line search.
 
     Args:

@@ -48,7 +48,7 @@ class Start:
     first: PyTree
     zero: PyTree
     seed: PyTree
-    numbers: dict[str, Any]
+    numbers: PyTree
     steps: PyTree
     begin: Begin = dataclasses.field(metadata={"static": True})
 
@@ -81,7 +81,7 @@ class State:
 
     image: PyTree
     optimizer: PyTree
-    numbers: dict[str, Any]
+    numbers: PyTree
     ema: PyTree
     ema_left: PyTree
     best: PyTree

@@ -105,6 +105,19 @@ def kind_of(loss: Any) -> str:
     raise ValueError(f"a loss is a name or a function, got {loss!r}")
 
 
+def kind_after(term: Term, loss: Any) -> str:
+    """Return the kind that a term has with another loss.
+
+    Raises:
+      ValueError: If there is no such loss, naming the closest of the term's kind.
+    """
+    before = kind_of(term.loss)
+    known = any(loss in table for table in TABLES.values()) or callable(loss)
+    if not known and before != OWN:
+        check_one_of(f"{before} loss", str(loss), TABLES[before])
+    return kind_of(loss)
+
+
 def split_name(name: str) -> tuple[str, str] | None:
     """Split TERM_FIELD into term and field; None if it ends in no field of a term."""
     for field in sorted(TERM_FIELDS, key=len, reverse=True):

@@ -58,9 +58,9 @@ class Objective:
     """
 
     extract: PyTree
-    targets: dict[str, PyTree]
-    weights: dict[str, Any]
-    layer_weights: dict[str, Any]
+    targets: PyTree
+    weights: PyTree
+    layer_weights: PyTree
     shares: PyTree
     start: PyTree
     structure: Structure = dataclasses.field(metadata={"static": True})

@@ -7,7 +7,7 @@ from typing import Any
 
 from jnst.base import check_one_of
 from jnst.loop.optimizers import NUMBERS, names_used
-from jnst.objective.term import OWN, TABLES, Term, kind_of
+from jnst.objective.term import Term, kind_after
 from jnst.recipes.recipe import Recipe
 from jnst.recipes.table import RECIPES
 
@@ -55,12 +55,8 @@ def _following(term: Term, changes: Mapping[str, Any]) -> dict[str, Any]:
     name, follow = term.name, {}
     loss = changes.get(f"{name}_loss", term.loss)
     if loss != term.loss:
-        before = kind_of(term.loss)
-        if before != OWN and isinstance(loss, str):
-            known = any(loss in table for table in TABLES.values())
-            check_one_of(f"{before} loss", loss, [loss] if known else TABLES[before])
         follow[f"{name}_options"] = ()
-        kind = kind_of(loss)
+        kind = kind_after(term, loss)
         if kind == "style":
             follow |= {f"{name}_weight": "balance", f"{name}_blend": "losses"}
         if kind == "image":

@@ -19,7 +19,14 @@ from jnst.base import check_one_of
 from jnst.loop.initial import INITS
 from jnst.loop.optimizers import OptimizerFields
 from jnst.objective.fields import ObjectiveFields
-from jnst.objective.term import TERM_FIELDS, Term, split_name, tidy_fields
+from jnst.objective.term import (
+    TERM_FIELDS,
+    Term,
+    kind_after,
+    split_name,
+    tidy,
+    tidy_fields,
+)
 from jnst.recipes.changes import RecipeChanges
 from jnst.recipes.schedule import ScheduleFields
 
@@ -98,9 +105,10 @@ class Recipe:
         given: Mapping[str, Any] = fields
         flat = {k: v for k, v in given.items() if k not in PARTS}
         changes: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
+        types = flat_types()
         for name, value in flat.items():
             if name in HOMES:
-                changes[HOMES[name]][name] = value
+                changes[HOMES[name]][name] = tidy(value, types[name])
         for part, kind in PARTS.items():
             whole = given.get(part) or kind()
             if part == "objective":
@@ -164,8 +172,15 @@ def _changed_terms(terms: Any, flat: Mapping[str, Any]) -> tuple[Term, ...]:
         found = None if name in HOMES else split_name(name)
         if found:
             check_one_of(f"term, in {name!r}: term", found[0], names)
-            changes.setdefault(found[0], {})[found[1]] = value
+            tidied = tidy(value, TERM_FIELDS[found[1]])
+            changes.setdefault(found[0], {})[found[1]] = tidied
     return tuple(
-        dataclasses.replace(term, **changes[name]) if name in changes else term
+        _changed(term, changes[name]) if name in changes else term
         for term, name in zip(terms, names, strict=True)
     )
+
+
+def _changed(term: Term, changes: Mapping[str, Any]) -> Term:
+    if "loss" in changes:
+        kind_after(term, changes["loss"])
+    return dataclasses.replace(term, **changes)
