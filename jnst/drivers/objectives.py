@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jnst.base import Params
-from jnst.drivers.plan import load_params, make_plan
+from jnst.drivers.networks import load_params
+from jnst.drivers.plan import make_plan
 from jnst.drivers.sources import ImageLike, as_array
 from jnst.drivers.stages import objective_at, sizes_of, weighed
 from jnst.loop.iterate import Size
