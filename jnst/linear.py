@@ -99,6 +99,17 @@ def linear(
     def tangent(position: int, change: Any, *operands: Any) -> Any:
         return call(*operands[:position], change, *operands[position + 1 :])
 
+    def both(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        found = call(*primals)
+        changes = [
+            tangent(n, change, *primals)
+            for n, change in enumerate(tangents)
+            if n in transposes and type(change) is not ad.Zero
+        ]
+        if not changes:
+            return found, ad.Zero.from_primal_value(found)
+        return found, functools.reduce(ad.add_tangents, changes)
+
     def transpose(cotangent: Any, *operands: Any) -> list[Any]:
         found: list[Any] = [None] * len(operands)
         for n, operand in enumerate(operands):
@@ -115,11 +126,7 @@ def linear(
 
     primitive.def_impl(jax.jit(call))
     primitive.def_abstract_eval(shape)
-    rules = [
-        functools.partial(tangent, n) if n in transposes else None
-        for n in range(1 + max(transposes))
-    ]
-    ad.defjvp(primitive, *rules)
+    ad.primitive_jvps[primitive] = both
     ad.primitive_transposes[primitive] = transpose
     batching.primitive_batchers[primitive] = take_batch
     for platform, way in {None: function, **(platforms or {})}.items():

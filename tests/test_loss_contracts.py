@@ -114,6 +114,39 @@ def test_the_gradient_equals_finite_differences(name, quick_compile):
         )
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_forward_mode_gives_the_slope_that_reverse_mode_gives(name, quick_compile):
+    fn, features = case(name)
+    rng = np.random.default_rng(5)
+    change = jax.tree.map(
+        lambda x: jnp.asarray(rng.normal(size=x.shape), x.dtype), features
+    )
+    gradient = jax.jit(jax.grad(fn))(features)
+    _, slope = jax.jit(lambda x, v: jax.jvp(fn, (x,), (v,)))(features, change)
+    pairs = zip(jax.tree.leaves(gradient), jax.tree.leaves(change), strict=True)
+    products = [np.float64(g) * np.float64(v) for g, v in pairs]
+    size = sum(np.abs(each).sum() for each in products)
+    expected = sum(each.sum() for each in products)
+    np.testing.assert_allclose(slope, expected, rtol=0, atol=1e-5 * size)
+
+
+def test_the_hessian_of_gram_on_raw_arrays_is_that_of_its_definition():
+    with jax.enable_x64(True):
+        features, target = (
+            np.random.default_rng(n).normal(size=(3, 2, 2)) for n in (0, 1)
+        )
+
+        def as_written(x):
+            grams = [v.reshape(-1, 2).T @ v.reshape(-1, 2) / 6 for v in (x, target)]
+            return jnp.mean((grams[0] - grams[1]) ** 2)
+
+        def ours(x):
+            return losses.compute("gram", x, target)
+
+        found, expected = (jax.hessian(fn)(features) for fn in (ours, as_written))
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
 def special_inputs(name):
     """Pairs (generated, target) at which careless formulas give NaN."""
     plain, zero = inputs(name, 1), jax.tree.map(jnp.zeros_like, inputs(name, 1))

@@ -27,9 +27,38 @@ def pictures(tmp_path, monkeypatch):
     monkeypatch.setenv("JNST_WEIGHTS", str(tmp_path / "tiny.safetensors"))
 
 
-def own_loss_text():
+def marked_blocks():
     marked = r"<!-- tests/test_readme.py runs this block as it stands -->\n```python\n"
-    return re.search(marked + r"(.*?)```", README, re.DOTALL)[1]
+    return re.findall(marked + r"(.*?)```", README, re.DOTALL)
+
+
+def block_with(word):
+    [found] = [block for block in marked_blocks() if word in block]
+    return found
+
+
+def own_loss_text():
+    return block_with("channel_means")
+
+
+def test_the_functional_section_runs_as_written(pictures, capsys):
+    namespace = {}
+    exec(block_with("value_and_grad"), namespace)
+    assert len(capsys.readouterr().out.splitlines()) >= 2
+    assert namespace["losses"]["loss"].shape == (3,)
+    assert namespace["event"].image.shape == namespace["image"].shape == (27, 32, 3)
+
+
+def test_the_features_of_the_readme_run_as_written(pictures):
+    namespace = {}
+    exec(block_with("class Filters"), namespace)
+    history = namespace["result"].history
+    assert set(history) == {"loss", "content", "style", "histogram", "bright"}
+    assert np.isfinite(history["loss"]).all()
+
+
+def test_every_marked_block_is_run():
+    assert len(marked_blocks()) == 3
 
 
 def test_the_own_style_loss_of_the_readme_runs_as_written(pictures, monkeypatch):

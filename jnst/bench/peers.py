@@ -222,17 +222,16 @@ def make_three_passes(case: Case, params: Params, prepared: Prepared) -> Peer:
     given = objective.start.content, objective.start.style
     look, length = prepared.steps_per_call, prepared.steps_per_run
     numbers = jnp.arange(length)
-    fold = jax.jit(jax.vmap(lambda n: jax.random.fold_in(state.key, n)))
     carry = jax.tree.map(jnp.copy, (state.image, state.optimizer))
-    arguments = objective, carry, state, given, fold(numbers)
+    arguments = objective, carry, state, given, numbers
     program, _ = compiled(three_passes.run_steps, arguments, donated=(1,))
     box = [carry, 0]
 
     def step() -> list[dict[str, jax.Array]]:
         found = []
         for _ in range(look // length):
-            keys = fold(numbers + box[1])
-            box[0], losses = program(objective, box[0], state, given, keys)
+            here = numbers + box[1]
+            box[0], losses = program(objective, box[0], state, given, here)
             box[1] += length
             found.append(losses)
         jax.block_until_ready(box[0])

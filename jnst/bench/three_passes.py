@@ -66,12 +66,13 @@ def run_steps(
     carry: Carry,
     state: State,
     pictures: tuple[Image, Image],
-    keys: Array,
+    numbers: Array,
 ) -> tuple[Carry, dict[str, Array]]:
-    """Take one step for each of `keys`; losses have that length."""
+    """Take the steps of these numbers; losses have that length."""
 
-    def step(carry: Carry, key: Array) -> tuple[Carry, dict[str, Scalar]]:
+    def step(carry: Carry, number: Array) -> tuple[Carry, dict[str, Scalar]]:
         image, kept = carry
+        key = jax.random.fold_in(state.key, number)
 
         def value(x: Image) -> tuple[Scalar, dict[str, Scalar]]:
             terms = terms_at(objective, x, pictures, key)
@@ -79,14 +80,14 @@ def run_steps(
 
         (loss, terms), gradient = jax.value_and_grad(value, has_aux=True)(image)
         extra = {"value": loss, "grad": gradient, "value_fn": lambda x: value(x)[0]}
-        optimizer = make_optimizer(state.rule, state.numbers, 0)
+        optimizer = make_optimizer(state.rule, state.numbers, number)
         change, kept = optimizer.update(gradient, kept, image, **extra)
         image = image + jnp.asarray(change)
         if state.rule.clip:
             image = jnp.clip(image, 0, objective.structure.pixel_scale)
         return (image, kept), {"loss": loss, **terms}
 
-    if len(keys) == 1:  # as `run_chunk`: XLA's CPU convolutions are slow in a scan
-        carry, losses = step(carry, keys[0])
+    if len(numbers) == 1:  # as `run_chunk`: XLA's CPU convolutions are slow in a scan
+        carry, losses = step(carry, numbers[0])
         return carry, jax.tree.map(lambda x: x[None], losses)
-    return jax.lax.scan(step, carry, keys)
+    return jax.lax.scan(step, carry, numbers)

@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from jnst.base import Params
 from jnst.drivers.networks import load_params
-from jnst.drivers.plan import make_plan
+from jnst.drivers.plan import Plan, Request, make_plan
 from jnst.drivers.sources import ImageLike, as_array
 from jnst.drivers.stages import objective_at, sizes_of, weighed
 from jnst.loop.iterate import Size
@@ -20,13 +20,10 @@ from jnst.recipes.changes import RunChanges
 from jnst.recipes.recipe import Recipe
 
 
-def _plan(
-    content: Any, style: Any, recipe: Any, extras: dict[str, Any], changes: Any
-) -> Any:
-    init = changes.pop("init", None)
-    return weighed(
-        make_plan(content, style, recipe, init=init, changes=changes, **extras)
-    )
+def _plan(request: Request, changes: dict[str, Any]) -> Plan:
+    """Plan a run whose first image, if any, comes among the changes."""
+    request = request._replace(init=changes.pop("init", None))
+    return weighed(make_plan(request, changes))
 
 
 def make_objective(
@@ -62,9 +59,8 @@ def make_objective(
       ValueError: For anything no run could use.
       FileNotFoundError: For a missing image, or no weights anywhere.
     """
-    extras = {"size_px": size_px, "weights": weights, "extract": extract}
-    extras |= {"blend": blend, "shape": shape}
-    plan = _plan(content, style, recipe, extras, {**changes})
+    asked = size_px, weights, extract, None, blend, shape
+    plan = _plan(Request(content, style, recipe, *asked), {**changes})
     return objective_at(plan, plan.stages[-1], steps=plan.recipe.schedule.steps)[0]
 
 
@@ -101,9 +97,8 @@ def coarse_to_fine(
       ValueError: For anything no run could use.
       FileNotFoundError: For a missing image, or no weights anywhere.
     """
-    extras = {"size_px": size_px, "weights": weights, "extract": extract}
-    extras |= {"blend": blend, "shape": shape}
-    return sizes_of(_plan(content, style, recipe, extras, {**changes}), [])
+    asked = size_px, weights, extract, None, blend, shape
+    return sizes_of(_plan(Request(content, style, recipe, *asked), {**changes}), [])
 
 
 def features(

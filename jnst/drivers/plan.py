@@ -7,7 +7,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import PyTree
@@ -128,23 +128,11 @@ def _initial(
     return recipe, source.pixels
 
 
-def make_plan(
-    content: Any,
-    style: Any,
-    recipe: str | Recipe,
-    *,
-    size_px: int | None = None,
-    weights: Any = None,
-    extract: Callable[..., Any] | None = None,
-    init: ImageLike | None = None,
-    blend: Sequence[float] | None = None,
-    shape: tuple[int, int] | None = None,
-    changes: Mapping[str, Any],
-) -> Plan:
-    """Decide all that a run needs, and raise for what no run could use.
+class Request(NamedTuple):
+    """What a user asks for beside fields; see `jnst.stylize`.
 
-    Args:
-      content: As in `jnst.stylize`, as all that follows.
+    Attributes:
+      content: One image, a batch, or None for a texture.
       style: One or several.
       recipe: Name, or a recipe.
       size_px: Size asked for by hand.
@@ -153,12 +141,31 @@ def make_plan(
       init: First image.
       blend: Weight of each style.
       shape: Height and width of a texture.
+    """
+
+    content: Any
+    style: Any
+    recipe: str | Recipe
+    size_px: int | None = None
+    weights: Any = None
+    extract: Callable[..., Any] | None = None
+    init: ImageLike | None = None
+    blend: Sequence[float] | None = None
+    shape: tuple[int, int] | None = None
+
+
+def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
+    """Decide all that a run needs, and raise for what no run could use.
+
+    Args:
+      request: What is asked for.
       changes: Fields of the recipe.
 
     Raises:
       ValueError: For anything no run could use.
       FileNotFoundError: For a missing image, or no weights anywhere.
     """
+    content, style, recipe, size_px, weights, extract, init, blend, shape = request
     if extract is not None and weights is not None:
         raise ValueError("extract brings features of its own: leave weights out")
     sized = size_px is not None

@@ -93,7 +93,7 @@ class Result:
                 self,
                 image=image,
                 history={k: v[n] for k, v in self.history.items()},
-                inputs={k: _member(v, n) for k, v in self.inputs.items()},
+                inputs=_inputs(self.inputs, n),
             )
             for n, image in enumerate(self.image)
         ]
@@ -115,12 +115,7 @@ class Result:
         )
 
 
-def _member(about: Any, n: int) -> Any:
-    """Take the n-th of what is told as a list of contents."""
-    return (
-        about[n] if isinstance(about, list) and about and _is_file(about[0]) else about
-    )
-
-
-def _is_file(about: Any) -> bool:
-    return isinstance(about, dict) and "sha256" in about
+def _inputs(inputs: dict[str, Any], n: int) -> dict[str, Any]:
+    """Tell the inputs of the n-th picture of a batch: of a list of contents, its own."""
+    content = inputs["content"]
+    return {**inputs, "content": content[n] if isinstance(content, list) else content}

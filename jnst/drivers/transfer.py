@@ -7,7 +7,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from jnst.base import Params
-from jnst.drivers.plan import Plan, make_plan
+from jnst.drivers.plan import Plan, Request, make_plan
 from jnst.drivers.result import Progress, Result, progress_of
 from jnst.drivers.sources import ImageLike
 from jnst.drivers.stages import sizes_of, weighed
@@ -70,18 +70,9 @@ def stylize(
       NonFiniteLossError: If a loss becomes NaN or infinite.
     """
     fields: dict[str, Any] = {"steps": steps, "seed": seed}
-    plan = make_plan(
-        content,
-        style,
-        recipe,
-        size_px=size_px,
-        weights=weights,
-        extract=extract,
-        init=init,
-        blend=blend,
-        shape=shape,
-        changes={**changes, **{k: v for k, v in fields.items() if v is not None}},
-    )
+    given = {k: v for k, v in fields.items() if v is not None}
+    asked = size_px, weights, extract, init, blend, shape
+    plan = make_plan(Request(content, style, recipe, *asked), {**changes, **given})
     if on_start:
         on_start(plan)
     return run(weighed(plan), on_progress, save_every)

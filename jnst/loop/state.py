@@ -28,7 +28,7 @@ class Begin(NamedTuple):
 
 
 @register_dataclass
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Start:
     """What a run begins with; an objective carries it, and looks at none of it.
 
@@ -59,7 +59,7 @@ class Start:
 
 
 @register_dataclass
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class State:
     """All that a run carries from step to step; a pytree.
 

@@ -38,7 +38,7 @@ class NetworkOptions(NamedTuple):
 
 
 @register_dataclass
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Network:
     """A VGG with its parameters.
 
@@ -61,7 +61,7 @@ class Network:
 
 
 @register_dataclass
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Own:
     """A user's own function from an image to features.
 

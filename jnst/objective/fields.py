@@ -72,9 +72,6 @@ class ObjectiveFields:
 
 
 def _check_terms(terms: Sequence[Term]) -> None:
-    for term in terms:
-        if not isinstance(term, Term):
-            raise ValueError(f"terms must be of jnst.Term, got {type(term).__name__}")
     names = [term.name for term in terms]
     for name in names:
         if names.count(name) > 1:

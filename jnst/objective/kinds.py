@@ -42,6 +42,22 @@ class Part(NamedTuple):
     blend: str
 
 
+class Against(NamedTuple):
+    """What the losses of a term are held against.
+
+    Attributes:
+      target: What the term's kind made of the pictures.
+      shares: Weight of each of several styles.
+      key: PRNG key of this step.
+      normalise: Whether every layer's gradient is divided by its L1 norm.
+    """
+
+    target: Any
+    shares: Shares
+    key: Array
+    normalise: bool
+
+
 def _chosen(features: Features, part: Part) -> Features:
     return {layer: features[layer] for layer in part.layers}
 
@@ -90,27 +106,21 @@ def _style_targets(
     )
 
 
-def _style_losses(
-    part: Part,
-    view: View,
-    target: tuple[Any, ...],
-    shares: Shares,
-    key: Array,
-    normalise: bool,
-) -> Losses:
+def _style_losses(part: Part, view: View, against: Against) -> Losses:
     found = []
-    for features, size, styles in zip(view.levels, view.sizes, target, strict=False):
+    levels = zip(view.levels, view.sizes, against.target, strict=False)
+    for features, size, styles in levels:
         options = dict(part.options) | {"image_size": size}
-        options |= {"key": key} if part.row.keyed else {}
+        options |= {"key": against.key} if part.row.keyed else {}
         statistic = with_options(part.row.statistic, options)
         distance = with_options(part.row.distance, options)
 
         def loss(x: Any, known: Any, statistic=statistic, distance=distance) -> Any:
             return distance(statistic(x), known)
 
-        loss = normalise_gradient(loss) if normalise else loss
+        loss = normalise_gradient(loss) if against.normalise else loss
         each = [_by_layer(part, loss, features, style) for style in styles]
-        found.append(each[0] if len(each) == 1 else shares @ jnp.stack(each))
+        found.append(each[0] if len(each) == 1 else against.shares @ jnp.stack(each))
     return _over_levels(found)
 
 
@@ -129,19 +139,11 @@ def _content_targets(
     )
 
 
-def _content_losses(
-    part: Part,
-    view: View,
-    target: tuple[Any, ...],
-    shares: Shares,
-    key: Array,
-    normalise: bool,
-) -> Losses:
-    del shares
-    options = dict(part.options) | ({"key": key} if part.row.keyed else {})
+def _content_losses(part: Part, view: View, against: Against) -> Losses:
+    options = dict(part.options) | ({"key": against.key} if part.row.keyed else {})
     loss = with_options(part.row.distance, options)
-    loss = normalise_gradient(loss) if normalise else loss
-    levels = zip(view.levels, target, strict=False)
+    loss = normalise_gradient(loss) if against.normalise else loss
+    levels = zip(view.levels, against.target, strict=False)
     return _over_levels([_by_layer(part, loss, *level) for level in levels])
 
 
@@ -157,12 +159,9 @@ def _image_targets(
     return with_options(part.row.constants, dict(part.options))(content.pixels)
 
 
-def _image_losses(
-    part: Part, view: View, target: Any, shares: Shares, key: Array, normalise: bool
-) -> Losses:
-    del shares, key, normalise
+def _image_losses(part: Part, view: View, against: Against) -> Losses:
     value = with_options(part.row.value, dict(part.options))
-    constants = () if part.row.constants is None else (target,)
+    constants = () if part.row.constants is None else (against.target,)
     return jnp.stack([value(view.image, *constants)])
 
 
@@ -172,11 +171,8 @@ def _no_targets(
     del part, content, styles, shares
 
 
-def _own_losses(
-    part: Part, view: View, target: None, shares: Shares, key: Array, normalise: bool
-) -> Losses:
-    del target, shares, key
-    loss = normalise_gradient(part.row) if normalise else part.row
+def _own_losses(part: Part, view: View, against: Against) -> Losses:
+    loss = normalise_gradient(part.row) if against.normalise else part.row
     levels = view.levels[: part.pyramid]
     found = [jnp.asarray(loss(_chosen(level, part))) for level in levels]
     if found[0].shape != ():
@@ -193,8 +189,8 @@ class Kind(NamedTuple):
     Attributes:
       targets: From a part, what it sees of the content (None for a texture) and of the
         styles, and the styles' shares, to what it compares with.
-      losses: From a part, what it sees of the image, its targets, the styles' shares,
-        the step's PRNG key and whether gradients are normalised, to `Losses`.
+      losses: From a part, what it sees of the image and what it is held against, to
+        `Losses`.
     """
 
     targets: Callable[..., Any]

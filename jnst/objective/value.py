@@ -17,7 +17,7 @@ from jaxtyping import Array, PyTree
 
 from jnst.base import Image, Scalar, check_one_of
 from jnst.objective.features import look
-from jnst.objective.kinds import KINDS, Losses, Part
+from jnst.objective.kinds import KINDS, Against, Losses, Part
 
 
 class Structure(NamedTuple):
@@ -41,7 +41,7 @@ class Structure(NamedTuple):
 
 
 @register_dataclass
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Objective:
     """A weighted sum of terms, to be called with an image; a pytree.
 
@@ -193,9 +193,8 @@ def losses_of(objective: Objective, view: Any, key: Array) -> dict[str, Losses]:
     found, structure = {}, objective.structure
     for part in structure.parts:
         target = objective.targets[part.name]
-        losses, normalise = KINDS[part.kind].losses, structure.normalize_gradients
-        rest = target, objective.shares, key, normalise
-        found[part.name] = losses(part, view, *rest)
+        against = Against(target, objective.shares, key, structure.normalize_gradients)
+        found[part.name] = KINDS[part.kind].losses(part, view, against)
     return found
 
 

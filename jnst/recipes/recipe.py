@@ -165,7 +165,10 @@ def _changed_terms(terms: Any, flat: Mapping[str, Any]) -> tuple[Term, ...]:
       ValueError: For a field that is none, or of a term that is not there.
     """
     terms = tuple(terms)
-    names = [getattr(term, "name", "") for term in terms]
+    for term in terms:
+        if not isinstance(term, Term):
+            raise ValueError(f"terms must be of jnst.Term, got {type(term).__name__}")
+    names = [term.name for term in terms]
     changes: dict[str, dict[str, Any]] = {}
     for name, value in flat.items():
         check_field(name)
