@@ -107,7 +107,7 @@ def linear(
             if n in transposes and type(change) is not ad.Zero
         ]
         if not changes:
-            return found, ad.Zero.from_primal_value(found)
+            return found, ad.Zero(jax.typeof(found).to_tangent_aval())
         return found, functools.reduce(ad.add_tangents, changes)
 
     def transpose(cotangent: Any, *operands: Any) -> list[Any]:

@@ -15,6 +15,7 @@ from jnst.losses import STYLE_LOSSES
 from jnst.recipes import RECIPES
 from jnst.weights import save_weights
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 

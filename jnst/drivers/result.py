@@ -116,6 +116,6 @@ class Result:
 
 
 def _inputs(inputs: dict[str, Any], n: int) -> dict[str, Any]:
-    """Tell the inputs of the n-th picture of a batch: of a list of contents, its own."""
+    """Tell the inputs of the n-th picture of a batch: its own of a list of contents."""
     content = inputs["content"]
     return {**inputs, "content": content[n] if isinstance(content, list) else content}

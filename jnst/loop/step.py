@@ -108,8 +108,13 @@ def _step(objective: Objective, state: State) -> tuple[State, Losses]:
     return new, {"loss": loss, **found}
 
 
+@jax.jit
+def _compiled(objective: Objective, state: State) -> tuple[State, Losses]:
+    return over_batch(objective, _step, state)
+
+
 def step(objective: Objective, state: State) -> tuple[State, Losses]:
-    """Take one step.
+    """Take one step: a pure function, which compiles itself once.
 
     Args:
       objective: What is minimised.
@@ -119,7 +124,10 @@ def step(objective: Objective, state: State) -> tuple[State, Losses]:
       The new state; and "loss", every weighted term, and what `diagnostics` tells if
       the recipe wants it, at the image *before* the step: scalars, [N] for a batch.
     """
-    return over_batch(objective, _step, state)
+    state, losses = _compiled(objective, state)
+    names = ["loss", *objective.names]  # jit sorts them
+    rest = [name for name in losses if name not in names]
+    return state, {name: losses[name] for name in [*names, *rest]}
 
 
 def run_chunk(
@@ -130,11 +138,11 @@ def run_chunk(
     A length of 1 is a step without `jax.lax.scan`.
     """
     if length == 1:
-        state, losses = step(objective, state)
+        state, losses = over_batch(objective, _step, state)
         return state, jax.tree.map(lambda loss: loss[..., None], losses)
 
     def body(carry: State, _: None) -> tuple[State, Losses]:
-        return step(objective, carry)
+        return over_batch(objective, _step, carry)
 
     state, losses = jax.lax.scan(body, state, None, length=length)
     return state, jax.tree.map(lambda each: jnp.moveaxis(each, 0, -1), losses)

@@ -84,8 +84,8 @@ class Objective:
     def terms(self, image: Any, key: Any = None) -> dict[str, Array]:
         """Compute the weighted terms, whose sum is the loss; arguments as the call."""
         key = jax.random.key(0) if key is None else key
-        images = as_images(image, self.structure.batch)
-        return over_batch(self, terms_at, images * self.structure.pixel_scale, key=key)
+        found = _terms(self, as_images(image, self.structure.batch), key)
+        return {name: found[name] for name in self.names}  # jit sorts them
 
     def with_weights(self, **weights: Any) -> "Objective":
         """Return the objective with other weights of some terms.
@@ -112,6 +112,13 @@ class Objective:
     def names(self) -> list[str]:
         """Names of the terms, in order."""
         return [part.name for part in self.structure.parts]
+
+
+@jax.jit
+def _terms(objective: Objective, images: Array, key: Array) -> dict[str, Array]:
+    """Compile the terms once, wherever an objective is called from."""
+    images = images * objective.structure.pixel_scale
+    return over_batch(objective, terms_at, images, key=key)
 
 
 def _text(weight: Any) -> str:
