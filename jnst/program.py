@@ -31,6 +31,10 @@ COMPILER_OPTIONS = {
 }
 """XLA's options by backend, where the ones it comes with are not the fastest."""
 
+MOST_PROGRAMS = 32
+"""Programs kept of one function. Each takes some 14 MiB and many of the memory maps that
+a process may have (65530 on Linux), beyond which XLA aborts."""
+
 
 @functools.cache
 def compiler_options() -> dict[str, str | bool]:
@@ -124,6 +128,8 @@ def compiled(
     """
     start = time.perf_counter()
     program = jitted(function, static=len(static), donated=donated)
+    if program._cache_size() >= MOST_PROGRAMS:
+        program.clear_cache()
     lowered = program.lower(*arguments, *static)
     lowered.compile()
     release_freed()

@@ -16,6 +16,13 @@ def maybe_jit(request):
     return request.param
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_programs():
+    """Lets go of the programs of a file: all together take more maps than Linux has."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def vgg19():
     """A VGG19 of four channels a layer, with Caffe's preprocessing."""

@@ -50,8 +50,9 @@ def _evaluate(
         (loss, found), gradient = jax.value_and_grad(value, has_aux=True)(image)
         return loss, gradient, found
     known = optax.value_and_grad_from_state(lambda x: value(x)[0])
-    loss, gradient = known(image, state=optimizer)
-    return jnp.asarray(loss), jnp.asarray(gradient), value(image)[1]
+    loss, gradient = (jnp.asarray(x) for x in known(image, state=optimizer))
+    names = objective.names
+    return loss, gradient, {names[0]: loss} if len(names) == 1 else value(image)[1]
 
 
 def _forget(optimizer: PyTree, moved: Array) -> PyTree:
