@@ -174,17 +174,20 @@ def transfer(
 
     base = chosen_recipe(recipe, like)
     changes = all_changes(base, settings, terms)
+    # Arguments of `stylize` that are fields too: an option of its own comes first.
+    asked = {"steps": steps, "init": init, "seed": seed, "size_px": size_px}
+    given = {k: changes.pop(k, None) if v is None else v for k, v in asked.items()}
+    for name in given:
+        changes.pop(name, None)
+    preferred = changes.pop("weights", ())
     keep_programs()
     with Reporter(outputs) as reporter:
         result = run(
             content,
             list(styles),
             base,
-            steps=steps,
-            init=init,
-            seed=seed,
-            size_px=size_px,
-            weights=weights,
+            **given,
+            weights=weights or next(iter(preferred), None),
             on_progress=reporter.update,
             on_start=reporter.start,
             blend=_parse_blend(blend),
