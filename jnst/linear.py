@@ -74,6 +74,7 @@ def linear(
     *,
     batch: Batch = mapped,
     platforms: Mapping[str, Function] | None = None,
+    like: Callable[..., Any] | None = None,
 ) -> Function:
     """Make a primitive of a function that is linear in some of its operands.
 
@@ -85,6 +86,8 @@ def linear(
         is not named here is frozen: it has no derivative.
       batch: What a batch of it is.
       platforms: By platform, another way to compute the same there.
+      like: From the operands to the `ShapeDtypeStruct` of the result, where tracing the
+        function for it would take long.
 
     Returns:
       The function.
@@ -93,7 +96,7 @@ def linear(
     call = primitive.bind
 
     def shape(*operands: Any) -> ShapedArray:
-        found = jax.eval_shape(function, *operands)
+        found = (like or functools.partial(jax.eval_shape, function))(*operands)
         return ShapedArray(found.shape, found.dtype)
 
     def tangent(position: int, change: Any, *operands: Any) -> Any:

@@ -9,6 +9,7 @@ less than half the memory. Kernels are frozen: theirs is transformed once. Maps 
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -167,17 +168,26 @@ def _pulled(cotangent: Maps, kernel: Array, *result: Maps) -> Maps:
     return _convolved(cotangent, kernel, True)
 
 
+def _as_many(axis: int, maps: Any, kernel: Any, *result: Any) -> jax.ShapeDtypeStruct:
+    """Maps with as many channels as a kernel has on an axis."""
+    del result
+    shape = (*maps.shape[:3], kernel.shape[axis])
+    return jax.ShapeDtypeStruct(shape, maps.dtype)
+
+
 _push = linear(
     "winograd",
     _masked,
     {0: lambda cotangent, *kept: _pull(cotangent, *kept)},
     batch=merged(1),
+    like=functools.partial(_as_many, 1),
 )
 _pull = linear(
     "winograd_transpose",
     _pulled,
     {0: lambda cotangent, *kept: _push(cotangent, *kept)},
     batch=merged(1),
+    like=functools.partial(_as_many, 2),
 )
 
 
