@@ -25,7 +25,7 @@ from jnst.bench.prepared import start_of
 from jnst.loop.state import State, init
 from jnst.loop.step import run_chunk
 from jnst.network.layers import backbone_of
-from jnst.objective.features import Network, NetworkOptions
+from jnst.objective.features import Network, options_of
 from jnst.objective.making import (
     Pictures,
     make_structure,
@@ -120,11 +120,10 @@ def abstract_arguments(case: Case, params: Params) -> tuple[Objective, State]:
       ValueError: If the image is too small for a layer of the recipe.
     """
     recipe, fields = case.recipe, case.recipe.objective
-    options = NetworkOptions(*(getattr(fields, k) for k in NetworkOptions._fields))
 
     def make(params: Params, image: Image) -> tuple[Objective, State]:
         pictures = Pictures(image, [image], jnp.ones(1, jnp.float32))
-        extract = Network(params, options)  # a TPU takes kernels as they are
+        extract = Network(params, options_of(fields))  # a TPU takes kernels as they are
         structure = make_structure(fields, pictures, extract)
         targets = make_targets(extract, pictures, structure)
         start = start_of(recipe, pictures)

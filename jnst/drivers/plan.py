@@ -4,7 +4,6 @@
 """
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +19,6 @@ from jnst.drivers.sources import (
     as_source,
     as_styles,
     batch_of,
-    described,
 )
 from jnst.loop.initial import INITS
 from jnst.memory import release_freed
@@ -113,19 +111,19 @@ def without_content(recipe: Recipe) -> Recipe:
 
 def _initial(
     recipe: Recipe, init: ImageLike | None, content: Any, batch: int | None
-) -> tuple[Recipe, np.ndarray | None]:
-    """Split `init` into the name of a row of `INITS`, or an image."""
+) -> tuple[Recipe, np.ndarray | None, Any]:
+    """Split `init` into the name of a row of `INITS`, or an image; and what is told."""
     if init is None:
-        return recipe, None
+        return recipe, None, None
     if isinstance(init, str) and (init in INITS or not Path(init).exists()):
         check_one_of("init (and no such file)", init, INITS)
         if content is None and init in ("content", "noise_mix"):
             raise ValueError(f"init {init!r} needs a content image")
-        return dataclasses.replace(recipe, init=init), None
+        return dataclasses.replace(recipe, init=init), None, init
     source = as_source("init", init, sized=False, outside=True)
     if source.pixels.ndim == 4 and len(source.pixels) != batch:
         raise ValueError(f"init has {len(source.pixels)} images for {batch or 1}")
-    return recipe, source.pixels
+    return recipe, source.pixels, source.about
 
 
 class Request(NamedTuple):
@@ -173,7 +171,7 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
     chosen = resolve(recipe, {**changes, **size})
     source, styles = as_content(content, sized=sized), as_styles(style, sized=sized)
     batch = batch_of([*([source] if source else []), *styles])
-    chosen, first = _initial(chosen, init, content, batch)
+    chosen, first, told = _initial(chosen, init, content, batch)
     chosen = without_content(chosen) if source is None else chosen
     stages_ = _stages(source, styles, shape, chosen)
     sizes = [stage.shape for stage in stages_]
@@ -200,7 +198,7 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
         shares=_shares(blend, len(styles)),
         blend=None if blend is None else [float(weight) for weight in blend],
         first=first,
-        init=_told(init),
+        init=told,
         extract=features,
         zero=zero,
     )
@@ -211,15 +209,6 @@ def _reference(recipe: str | Recipe) -> Recipe:
     found = named(recipe)
     unsure = any(term.weight == "balance" for term in found.objective.terms)
     return RECIPES["jnst"] if unsure else found
-
-
-def _told(init: Any) -> Any:
-    """What a record says of the first image."""
-    if init is None or (isinstance(init, str) and init in INITS):
-        return init
-    if isinstance(init, str | os.PathLike):
-        return described(init)
-    return as_source("init", init, sized=False, outside=True).about
 
 
 def _stages(

@@ -150,7 +150,7 @@ def first_image(start: Start, key: Array) -> Image:
     return INITS[start.begin.init](key, start.content, start.style, start.zero)
 
 
-def _one_or_each(start: Start, batch: int | None) -> Any:
+def _one_or_each(start: Start) -> Any:
     """Which leaves of a start have the axis of a batch, as `jax.vmap` takes it."""
     nothing: dict[str, Any] = dict.fromkeys(f.name for f in dataclasses.fields(start))
     for name in ("content", "style", "first"):
@@ -207,7 +207,7 @@ def init(
     if structure.batch is None:
         state = one(start, seeds)
     else:
-        axes = _one_or_each(start, structure.batch)
+        axes = _one_or_each(start)
         state = jax.vmap(one, in_axes=(axes, 0))(start, seeds)
     return jax.tree.map(jnp.copy, state)
 

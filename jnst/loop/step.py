@@ -65,11 +65,10 @@ def _move(
     objective: Objective, state: State, loss: Scalar, gradient: Image, key: Array
 ) -> tuple[Image, PyTree]:
     """Update the image; the optimiser's updates shrink to nothing in a cooldown."""
-    before = _restarted(state)
     optimizer = make_optimizer(state.rule, state.numbers, state.step)
     updates, after = optimizer.update(
         gradient,
-        before,
+        state.optimizer,
         state.image,
         value=loss,
         grad=gradient,
@@ -88,7 +87,8 @@ def _move(
 
 def _step(objective: Objective, state: State) -> tuple[State, Losses]:
     key = jax.random.fold_in(state.key, state.step)
-    loss, gradient, found = _evaluate(objective, state.image, _restarted(state), key)
+    state = dataclasses.replace(state, optimizer=_restarted(state))
+    loss, gradient, found = _evaluate(objective, state.image, state.optimizer, key)
     image, optimizer = _move(objective, state, loss, gradient, key)
     ema = state.numbers["ema"].astype(image.dtype)
     better = loss < state.best_loss

@@ -53,18 +53,15 @@ def _norms(
     term: Term,
     extract: PyTree,
     pictures: Pictures,
-    image: Image,
-) -> np.ndarray:
-    """Norms of one term by itself, per unit of a pixel in [0, 1]."""
-    alone = dataclasses.replace(
-        fields,
-        terms=(dataclasses.replace(term, weight=1.0),),
-        normalize_gradients=fields.normalize_gradients,
-    )
+    *images: Image,
+) -> list[np.ndarray]:
+    """Norms of one term by itself at each image, per unit of a pixel in [0, 1]."""
+    terms, scale = (dataclasses.replace(term, weight=1.0),), fields.pixel_scale
+    alone = dataclasses.replace(fields, terms=terms)
     objective, _ = build(alone, extract, pictures, None)
-    arguments = objective, image * fields.pixel_scale
-    program, _ = compiled(gradient_norms, arguments)
-    return np.asarray(program(*arguments), np.float64) * fields.pixel_scale
+    program, _ = compiled(gradient_norms, (objective, images[0] * scale))
+    found = [program(objective, image * scale) for image in images]
+    return [np.asarray(norms, np.float64) * scale for norms in found]
 
 
 def measure_of(
@@ -128,11 +125,10 @@ def balanced(
         if term.weight == "balance":
             shape = image.shape[1], image.shape[2]
             measure = measure_of(term, reference.terms, extract, shape)
-            ours = _norms(fields, term, extract, pictures, image)
             noise = jax.random.uniform(jax.random.key(0), image.shape, image.dtype)
-            unlike = _norms(fields, term, extract, pictures, noise)
+            ours, unlike = _norms(fields, term, extract, pictures, image, noise)
             _check_pull(term, ours, unlike)
-            theirs = _norms(reference, measure, extract, pictures, image)
+            (theirs,) = _norms(reference, measure, extract, pictures, image)
             term = _matched(term, measure, ours, theirs)
         terms.append(term)
     return dataclasses.replace(fields, terms=tuple(terms))

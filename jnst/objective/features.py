@@ -28,13 +28,18 @@ Extract = Callable[[Image, Sequence[str]], Features]
 class NetworkOptions(NamedTuple):
     """How a VGG is run; see `ObjectiveFields`."""
 
-    pooling: str = "max"
-    pooling_rescale: bool = False
-    pooling_ceil: bool = False
-    padding: str = "zeros"
-    padding_layers: str = "all"
-    white: float = 255.0
-    dtype: str = "float32"
+    pooling: str
+    pooling_rescale: bool
+    pooling_ceil: bool
+    padding: str
+    padding_layers: str
+    white: float
+    dtype: str
+
+
+def options_of(fields: ObjectiveFields) -> NetworkOptions:
+    """Take from the fields how a network is run."""
+    return NetworkOptions(*(getattr(fields, name) for name in NetworkOptions._fields))
 
 
 @register_dataclass
@@ -95,8 +100,7 @@ def make_network(
     layers = [layer for term in terms for layer in term.layers]
     choice = fields.convolution if winograd_serves(fields) else "xla"
     prepared = prepare(params, layers, convolution=choice)
-    names = NetworkOptions._fields
-    return Network(prepared, NetworkOptions(*(getattr(fields, n) for n in names)))
+    return Network(prepared, options_of(fields))
 
 
 def make_own(function: Callable[[Image], Features]) -> Own:
