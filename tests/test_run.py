@@ -83,9 +83,8 @@ def test_a_second_call_of_the_same_shapes_compiles_nothing(run, caplog):
     content, style = picture(24, 26, 1), picture(22, 20, 2)
     first, _ = compilations(caplog, lambda: run(content, style))
     assert first > 0  # so that the count counts
-    second, result = compilations(caplog, lambda: run(content, style, seed=7))
+    second, _ = compilations(caplog, lambda: run(content, style, seed=7))
     assert second == 0
-    assert result.compile_seconds < 0.05
 
 
 @pytest.mark.parametrize(
