@@ -1,25 +1,31 @@
 """Where a plan's features come from: a VGG with its weights, or a user's function."""
 
 import dataclasses
+import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import PyTree
 
 from jnst.base import Params, check_one_of
+from jnst.losses.rows import least_side
 from jnst.network.layers import (
     IMAGE_LAYER,
     backbone_of,
     canonical_layer,
-    check_image_size,
+    smallest_side,
+    too_small,
 )
 from jnst.network.vgg import mean_pixel
 from jnst.objective.features import Own, layers_of, make_network, make_own
 from jnst.objective.fields import ObjectiveFields, active_terms
-from jnst.objective.term import OWN, kind_of
+from jnst.objective.making import part_of
+from jnst.objective.term import OWN, Term, kind_of
 from jnst.recipes.recipe import Recipe
+from jnst.recipes.schedule import Shape
 from jnst.weights import list_weights, load_described
 
 GREY = np.full(3, 0.5, np.float32)
@@ -45,56 +51,99 @@ def load_params(weights: Any) -> Params:
     return _load(weights, ())[0]
 
 
-Seen = tuple[PyTree, np.ndarray, dict[str, str]]
-"""An extractor, the colour that it sees as zero, and where its weights are from."""
+class Seen(NamedTuple):
+    """What a plan sees its pictures with.
+
+    Attributes:
+      extract: The extractor.
+      zero: Colour that it sees as zero.
+      weights: Where its weights are from.
+      least: Fewest pixels a side of an image; 1 where only `check` knows.
+      why: What needs so many.
+      check: Raises `ValueError` for an image of a shape that will not do.
+    """
+
+    extract: PyTree
+    zero: np.ndarray
+    weights: dict[str, str]
+    least: int
+    why: str
+    check: Callable[[Shape], None]
 
 
-def vgg_of(
-    weights: Any, recipe: Recipe, reference: ObjectiveFields, shapes: Sequence[Any]
-) -> Seen:
+def vgg_of(weights: Any, recipe: Recipe, reference: ObjectiveFields) -> Seen:
     """Load a VGG and prepare it for a recipe.
 
     Raises:
       FileNotFoundError: If there are no weights.
-      ValueError: If a layer is unknown or an image too small for it.
+      ValueError: If a layer is unknown.
     """
     params, known = _load(weights, recipe.run.weights)
-    _check_vgg(params, recipe.objective, shapes)
-    zero = np.asarray(mean_pixel(params)) * (255 / recipe.objective.white)
-    unsure = any(term.weight == "balance" for term in recipe.objective.terms)
+    fields = recipe.objective
+    unsure = any(term.weight == "balance" for term in fields.terms)
     also = reference.terms if unsure else ()
-    network = make_network(params, recipe.objective, also=also)
-    return network, np.asarray(zero, np.float32), known
+    terms = [*active_terms(fields.terms), *active_terms(also)]
+    needs = [need for term in terms for need in _needs(term, params, fields)]
+    least, why = max(needs, default=(1, ""))
+    zero = np.asarray(mean_pixel(params)) * (255 / fields.white)
+
+    def check(shape: Shape) -> None:
+        if min(shape) < least:
+            raise ValueError(too_small(shape, why, least))
+
+    network = make_network(params, fields, also=also)
+    return Seen(network, np.asarray(zero, np.float32), known, least, why, check)
 
 
-def own_of(extract: Callable[..., Any], recipe: Recipe, shapes: Sequence[Any]) -> Seen:
-    """Wrap a user's features.
+def _needs(
+    term: Term, params: Params, fields: ObjectiveFields
+) -> Iterator[tuple[int, str]]:
+    """List how many pixels a side a term needs, and what for: each layer's."""
+    part, backbone = part_of(term, None), backbone_of(params)
+    positions = least_side(part.row, dict(part.options))
+    how: dict[str, Any] = {
+        "padding": fields.padding,
+        "padding_layers": fields.padding_layers,
+        "ceil": fields.pooling_ceil,
+    }
+    for name in term.layers or (IMAGE_LAYER,):
+        side, what = positions, name
+        if name != IMAGE_LAYER:
+            layer = canonical_layer(name, backbone)
+            side = smallest_side(layer, positions=positions, backbone=backbone, **how)
+            what = f"{layer} of {backbone}"
+        if positions > 1:
+            what = f"{term.loss} at {what}"
+        if term.pyramid > 1:
+            what = f"{what}, with {term.name}_pyramid={term.pyramid},"
+        yield side * 2 ** (term.pyramid - 1), what
 
-    Raises:
-      ValueError: If they have not the layers asked for.
-    """
+
+def own_of(extract: Callable[..., Any], recipe: Recipe) -> Seen:
+    """Wrap a user's features; `check` looks for the layers asked for."""
     own = make_own(extract)
-    for shape in shapes:
-        known = [*layers_of(own, shape), IMAGE_LAYER]
+
+    @functools.cache
+    def check(shape: Shape) -> None:
+        maps = layers_of(own, shape)
+        image = jax.ShapeDtypeStruct((1, *shape, 3), np.float32)
+        known = {**maps, IMAGE_LAYER: image}
         for term in active_terms(recipe.objective.terms):
             for layer in term.layers:
                 check_one_of(f"layer, in {term.name}_layers: layer", layer, known)
-    return own, GREY, {}
+                _check_map(term, layer, known[layer].shape[1:3])
+
+    return Seen(own, GREY, {}, 1, "", check)
 
 
-def _check_vgg(params: Params, fields: ObjectiveFields, shapes: Sequence[Any]) -> None:
-    """Raise before any work if a layer is unknown or an image too small for it."""
-    backbone = backbone_of(params)
-    layers = [layer for term in active_terms(fields.terms) for layer in term.layers]
-    names = [canonical_layer(k, backbone) for k in layers if k != IMAGE_LAYER]
-    for shape in shapes if names else ():
-        check_image_size(
-            shape,
-            names,
-            backbone=backbone,
-            padding=fields.padding,
-            padding_layers=fields.padding_layers,
-            ceil=fields.pooling_ceil,
+def _check_map(term: Term, layer: str, shape: Shape) -> None:
+    """Raise if a user's map is too small for a loss."""
+    part = part_of(term, None)
+    needed = least_side(part.row, dict(part.options)) * 2 ** (term.pyramid - 1)
+    if min(shape) < needed:
+        raise ValueError(
+            f"{layer} is {shape[0]}x{shape[1]} (height x width) but {term.loss} needs "
+            f"at least {needed} positions a side"
         )
 
 

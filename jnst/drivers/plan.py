@@ -13,6 +13,7 @@ from jaxtyping import PyTree
 
 from jnst.base import check_one_of
 from jnst.drivers.networks import own_of, vgg_of, with_layers
+from jnst.drivers.shapes import Given, plan_stages
 from jnst.drivers.sources import (
     ImageLike,
     as_content,
@@ -26,13 +27,7 @@ from jnst.objective.fields import ObjectiveFields
 from jnst.objective.term import kind_of
 from jnst.recipes.changing import named, resolve
 from jnst.recipes.recipe import Recipe
-from jnst.recipes.schedule import (
-    Source,
-    Stage,
-    full_shape,
-    stages,
-    style_shape,
-)
+from jnst.recipes.schedule import Source, Stage
 from jnst.recipes.table import RECIPES
 
 
@@ -173,25 +168,20 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
     batch = batch_of([*([source] if source else []), *styles])
     chosen, first, told = _initial(chosen, init, content, batch)
     chosen = without_content(chosen) if source is None else chosen
-    stages_ = _stages(source, styles, shape, chosen)
-    sizes = [stage.shape for stage in stages_]
-    sizes += [
-        style_shape(each, stage, stages_[-1], chosen.schedule)
-        for each in styles
-        for stage in stages_
-    ]
     reference = _reference(recipe).objective
     if extract is not None:
-        features, zero, known = own_of(extract, chosen, sizes)
-        chosen = with_layers(chosen, features, sizes[0])
+        seen = own_of(extract, chosen)
     else:
-        features, zero, known = vgg_of(weights, chosen, reference, sizes)
+        seen = vgg_of(weights, chosen, reference)
+    found = plan_stages(Given(source, styles, shape), chosen.schedule, seen)
+    if extract is not None:
+        chosen = with_layers(chosen, seen.extract, found[-1].shape)
     release_freed()
     return Plan(
-        stages=stages_,
+        stages=found,
         recipe=chosen,
         reference=reference,
-        weights=known,
+        weights=seen.weights,
         name=recipe if isinstance(recipe, str) else "",
         content=source,
         styles=styles,
@@ -199,8 +189,8 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
         blend=None if blend is None else [float(weight) for weight in blend],
         first=first,
         init=told,
-        extract=features,
-        zero=zero,
+        extract=seen.extract,
+        zero=seen.zero,
     )
 
 
@@ -209,21 +199,3 @@ def _reference(recipe: str | Recipe) -> Recipe:
     found = named(recipe)
     unsure = any(term.weight == "balance" for term in found.objective.terms)
     return RECIPES["jnst"] if unsure else found
-
-
-def _stages(
-    source: Source | None, styles: list[Source], shape: Any, recipe: Recipe
-) -> list[Stage]:
-    """Plan the sizes of a run.
-
-    Raises:
-      ValueError: For a shape beside a content image, or one below 1x1.
-    """
-    if source is not None and shape is not None:
-        raise ValueError("shape is for textures; with a content image use size_px")
-    if shape is not None and min(shape) < 1:
-        raise ValueError(f"shape must be at least 1x1, got {shape[0]}x{shape[1]}")
-    main, schedule = source or styles[0], recipe.schedule
-    final = shape or full_shape(main, schedule, style=source is None)
-    arrays = shape is not None or main.own_size
-    return stages(final, max(final) if arrays else schedule.size_px, schedule)

@@ -15,7 +15,7 @@ from jnst.loop.state import Begin, Start, first_image
 from jnst.objective.balance import balanced, first_member
 from jnst.objective.making import Pictures, build
 from jnst.objective.value import Objective
-from jnst.recipes.schedule import Stage, resized_to, style_shape
+from jnst.recipes.schedule import Stage, resized_to
 
 
 def _on_device(pixels: np.ndarray) -> Array:
@@ -24,12 +24,10 @@ def _on_device(pixels: np.ndarray) -> Array:
 
 def pictures_at(plan: Plan, stage: Stage) -> Pictures:
     """Bring content and styles to a stage's size."""
-    schedule, last = plan.recipe.schedule, plan.stages[-1]
+    schedule = plan.recipe.schedule
     styles = [
-        _on_device(
-            resized_to(s.pixels, style_shape(s, stage, last, schedule), schedule)
-        )
-        for s in plan.styles
+        _on_device(resized_to(style.pixels, shape, schedule))
+        for style, shape in zip(plan.styles, stage.styles, strict=True)
     ]
     content = None
     if plan.content is not None:

@@ -38,6 +38,11 @@ def _products(first: FeatureMap, second: FeatureMap) -> Float[Array, "c d"]:
     return ours.T @ theirs / ours.shape[0]
 
 
+def shifted_side(*, offsets: Sequence[int] = (1,)) -> int:
+    """Return the fewest positions a side of a map that `shifted_grams` takes."""
+    return 1 + max(offsets, default=0)
+
+
 def shifted_grams(
     features: FeatureMap, *, offsets: Sequence[int] = (1,)
 ) -> Float[Array, "_ 2 c c"]:

@@ -49,6 +49,7 @@ CONTENT_LOSSES: dict[str, ContentLoss] = {
         photorealism.laplacian,
         "Li et al, ACM MM 2017; askerlee/lapstyle",
         "edges of the image, on the layer 'image'",
+        least=photorealism.edges_side,
     ),
     "adain_target": ContentLoss(
         content.mean_squared,
@@ -105,6 +106,7 @@ IMAGE_LOSSES: dict[str, ImageLoss] = {
         "Luan et al, CVPR 2017; Levin et al, PAMI 2008",
         "what is not locally affine in the content's colours",
         constants=photorealism.matting_bases,
+        least=lambda: photorealism.WINDOW,
     ),
     "l_beta_norm": ImageLoss(
         photorealism.l_beta_norm,

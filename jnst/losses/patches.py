@@ -39,6 +39,11 @@ def _starts(side: int, patch: int, stride: int) -> np.ndarray:
     return np.union1d(np.arange(0, side - patch + 1, stride), side - patch)
 
 
+def patch_side(*, patch: int = 3) -> int:
+    """Return the fewest positions a side of a map that `patch_map` takes."""
+    return patch
+
+
 def patch_map(features: FeatureMap, *, patch: int = 3, stride: int = 1) -> PatchMap:
     """Find the patches of a feature map.
 

@@ -21,6 +21,11 @@ from jnst.losses.elementwise import absolute, power
 WINDOW = 3
 
 
+def edges_side(*, pool: int = 4) -> int:
+    """Return the fewest pixels a side that `laplacian` takes."""
+    return 3 * pool
+
+
 def edges(features: FeatureMap, *, pool: int) -> Float[Array, "1 _ _"]:
     """Pool an image, sum its channels and take the discrete Laplacian.
 

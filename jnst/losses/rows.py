@@ -33,6 +33,7 @@ class StyleLoss(NamedTuple):
       joint: Whether `statistic` takes all layers at once.
       blend: Averages several statistics with weights into one, where the source does
         so; None where only distances can be averaged.
+      least: From options to the fewest positions a side of a map; None for 1.
     """
 
     statistic: Callable[..., Statistic]
@@ -43,6 +44,7 @@ class StyleLoss(NamedTuple):
     keyed: bool = False
     joint: bool = False
     blend: Callable[..., Statistic] | None = None
+    least: Callable[..., int] | None = None
 
 
 def content_itself(content: Any, style: Any) -> Any:
@@ -62,6 +64,7 @@ class ContentLoss(NamedTuple):
         the layer, once a size; the content's features where nothing else is said.
       keyed: Whether `distance` takes `key`, a PRNG key folded with the step.
       needs_style: Whether `target` reads the style's features.
+      least: From options to the fewest positions a side of a map; None for 1.
     """
 
     distance: Callable[..., Scalar]
@@ -70,6 +73,7 @@ class ContentLoss(NamedTuple):
     target: Callable[..., Any] = content_itself
     keyed: bool = False
     needs_style: bool = False
+    least: Callable[..., int] | None = None
 
 
 class ImageLoss(NamedTuple):
@@ -82,12 +86,14 @@ class ImageLoss(NamedTuple):
       captures: What it measures, in a few words.
       constants: Makes constants from the content image [1, H, W, 3] in [0, 1], once a
         size; None where the image alone will do.
+      least: From options to the fewest pixels a side; None for 1.
     """
 
     value: Callable[..., Scalar]
     source: str = ""
     captures: str = ""
     constants: Callable[..., Any] | None = None
+    least: Callable[..., int] | None = None
 
 
 def option_names(*functions: Callable[..., Any]) -> list[str]:
@@ -127,3 +133,9 @@ def with_options(
         function,
         **{k: as_float(v, parameters[k].annotation) for k, v in known.items()},
     )
+
+
+def least_side(row: Any, options: Mapping[str, Any]) -> int:
+    """Return the fewest positions a side that a row's loss can be computed on."""
+    least = getattr(row, "least", None)
+    return 1 if least is None else with_options(least, options)()

@@ -78,6 +78,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         captures="correlations of channels some positions apart",
         size_free=False,
         blend=blend_leaves,
+        least=correlations.shifted_side,
     ),
     "activation_shift_gram": StyleLoss(
         correlations.activation_shift_matrix,
@@ -144,6 +145,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         captures="small patches, each matched with one of the style's",
         size_free=False,  # patches across the seams of a tiling have no equal
         keyed=True,
+        least=patches.patch_side,
     ),
     "wasserstein2": StyleLoss(
         transport.gaussian,

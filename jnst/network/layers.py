@@ -3,9 +3,9 @@
 To add a backbone, add a row to `BACKBONES`; to add a spelling, one to `SPELLINGS`.
 """
 
-import itertools
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 from jnst.base import Params, check_one_of
 
@@ -73,52 +73,55 @@ def backbone_of(params: Params) -> str:
 
 
 def smallest_side(
-    backbone: str, deepest: str, *, reflecting: Collection[str], ceil: bool
+    layer: str,
+    *,
+    positions: int = 1,
+    backbone: str,
+    padding: str,
+    padding_layers: str,
+    ceil: bool,
 ) -> int:
-    """Find the fewest pixels a side from which something is left at a layer.
+    """Find the fewest pixels a side of an image that leave so much of it at a layer.
 
     Args:
+      layer: Canonical name.
+      positions: Positions a side that must be left, at least 1.
       backbone: Key of `BACKBONES`.
-      deepest: Canonical name of the deepest layer.
-      reflecting: Convolutions that pad by reflection, which takes two pixels.
+      padding: "reflect" takes two pixels at every convolution that pads so.
+      padding_layers: "all" or "first": which convolutions those are.
       ceil: Whether poolings round up.
 
     Returns:
       Pixels, at least 1.
     """
     names = layer_names(backbone)
-    path = names[: names.index(deepest) + 1]
-
-    def fits(side: int) -> bool:
-        for name in path:
-            if name.startswith("pool"):
-                side = (side + ceil) // 2
-            if side < (2 if name in reflecting else 1):
-                return False
-        return True
-
-    return next(side for side in itertools.count(1) if fits(side))
+    side = max(1, positions)
+    for name in reversed(names[: names.index(layer) + 1]):
+        if name.startswith("pool"):
+            side = 2 * side - ceil
+        reflects = name == names[0] or padding_layers == "all"
+        if name.startswith("conv") and padding == "reflect" and reflects:
+            side = max(side, 2)
+    return side
 
 
-def check_image_size(
-    shape: tuple[int, int],
-    layers: Iterable[str],
-    *,
-    backbone: str,
-    padding: str,
-    padding_layers: str,
-    ceil: bool,
-) -> None:
-    """Raise `ValueError` if an image of `shape` (height, width) shrinks to nothing."""
-    names = layer_names(backbone)
-    deepest = max(layers, key=names.index)
-    convolutions = [name for name in names if name.startswith("conv")]
-    reflecting = convolutions if padding == "reflect" else []
-    if padding_layers == "first":
-        reflecting = reflecting[:1]
-    needed = smallest_side(backbone, deepest, reflecting=reflecting, ceil=ceil)
+def check_image_size(shape: tuple[int, int], layers: Iterable[str], **how: Any) -> None:
+    """Raise `ValueError` if an image shrinks to nothing before one of the layers.
+
+    Args:
+      shape: Height and width.
+      layers: Canonical names.
+      **how: As `smallest_side`.
+    """
+    needed, deepest = max((smallest_side(layer, **how), layer) for layer in layers)
     if min(shape) < needed:
-        raise ValueError(
-            f"image is {shape[0]}x{shape[1]} (height x width) but {deepest} of "
-            f"{backbone} needs at least {needed} pixels a side; use a larger size_px"
-        )
+        reason = too_small(shape, f"{deepest} of {how['backbone']}", needed)
+        raise ValueError(f"{reason}; use a larger size_px")
+
+
+def too_small(shape: tuple[int, int], what: str, needed: int) -> str:
+    """Say that an image is too small for something, which needs so many pixels."""
+    return (
+        f"image is {shape[0]}x{shape[1]} (height x width) but {what} needs at least "
+        f"{needed} pixels a side"
+    )

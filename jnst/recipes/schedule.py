@@ -1,6 +1,7 @@
 """The third part of a recipe: sizes, and the way from coarse to fine."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,11 +102,13 @@ class Stage(NamedTuple):
       size_px: Nominal size.
       shape: Height and width of the image.
       steps: Steps at this size, at least 1.
+      styles: Height and width of each style image.
     """
 
     size_px: int
     shape: Shape
     steps: int
+    styles: tuple[Shape, ...] = ()
 
 
 def scales(size_px: int, fields: ScheduleFields) -> list[int]:
@@ -152,21 +155,34 @@ def full_shape(source: Source, fields: ScheduleFields, *, style: bool = False) -
     return _fit(source, size, fields, style=style)
 
 
-def _fit(source: Source, size_px: int, fields: ScheduleFields, *, style: bool) -> Shape:
+def _fit(
+    source: Source,
+    size_px: int,
+    fields: ScheduleFields,
+    *,
+    style: bool,
+    side: str | None = None,
+) -> Shape:
     if source.plain:
-        return fit_shape(source.shape, size_px)
+        return fit_shape(source.shape, size_px, side=side or "longer")
     aspect = fields.style_aspect if style else fields.aspect
     return fit_shape(
         source.shape,
         size_px,
-        side=fields.size_side,
+        side=side or fields.size_side,
         rounding=fields.size_rounding,
         aspect=(aspect[0], aspect[1]) if aspect else None,
         enlarge=fields.style_enlarge or not style,
     )
 
 
-def stages(shape: Shape, size_px: int, fields: ScheduleFields) -> list[Stage]:
+def stages(
+    shape: Shape,
+    size_px: int,
+    fields: ScheduleFields,
+    *,
+    fits: Callable[[Stage], bool] = lambda stage: True,
+) -> list[Stage]:
     """Plan a run from coarse to fine, ending at exactly `shape`.
 
     Args:
@@ -174,20 +190,51 @@ def stages(shape: Shape, size_px: int, fields: ScheduleFields) -> list[Stage]:
       size_px: Nominal size of that shape: `size_px` for files, the longer side
         for arrays.
       fields: The fields.
+      fits: Whether a stage before the last is large enough; it is left out if not.
+
+    Returns:
+      The stages, without the styles' shapes.
     """
-    sizes = scales(size_px, fields)
-    steps = steps_per_scale(len(sizes), fields)
-    plan = []
-    for size, count in zip(sizes[-len(steps) :], steps, strict=True):
-        scaled = tuple(max(1, round(side * size / size_px)) for side in shape)
-        plan.append(Stage(size, (scaled[0], scaled[1]), count))
-    return plan
+
+    def at(size: int) -> Stage:
+        scaled = [max(1, round(side * size / size_px)) for side in shape]
+        return Stage(size, (scaled[0], scaled[1]), 1)
+
+    plan = [at(size) for size in scales(size_px, fields)]
+    plan = [stage for stage in plan[:-1] if fits(stage)] + plan[-1:]
+    steps = steps_per_scale(len(plan), fields)
+    pairs = zip(plan[-len(steps) :], steps, strict=True)
+    return [stage._replace(steps=count) for stage, count in pairs]
 
 
 def style_shape(
+    source: Source,
+    stage: Stage,
+    last: Stage,
+    fields: ScheduleFields,
+    *,
+    least: int = 1,
+) -> Shape:
+    """Return the height and width of a style image at a stage.
+
+    Args:
+      source: The style.
+      stage: The stage.
+      last: The last one.
+      fields: The fields.
+      least: Fewest pixels a side, below which no style is brought that has so many at
+        full size, or as it was given.
+    """
+    shape, full = (_own_style_shape(source, at, last, fields) for at in (stage, last))
+    if min(shape) >= least or max(min(full), min(source.shape)) < least:
+        return shape
+    plain = source._replace(plain=source.plain or source.own_size)
+    return _fit(plain, least, fields, style=True, side="shorter")
+
+
+def _own_style_shape(
     source: Source, stage: Stage, last: Stage, fields: ScheduleFields
 ) -> Shape:
-    """Return the height and width of a style image at a stage."""
     height, width = source.shape
     if source.own_size:
         ratio = stage.size_px / last.size_px
