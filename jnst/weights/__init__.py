@@ -8,7 +8,10 @@ may be of any format in `READERS`; what is kept is safetensors, with provenance.
 | `sources` | published files: address, checksum, licence; packages that carry them |
 | `network` | weights in memory, preprocessing, checks of arrays |
 | `pickles`, `torch_files` | PyTorch's files, without PyTorch, without running them |
+| `h5_files` | Keras' files, HDF5 and `.keras` |
 | `layouts` | names and order of arrays in others' files |
+| `structure` | networks found by shapes and order alone |
+| `recognition` | which layout a file follows; its arrays in our order |
 | `readers` | one reader a format |
 | `recovery` | the original VGG19 from the normalised one |
 | `storage` | the one format weights are kept in |

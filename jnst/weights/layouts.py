@@ -1,19 +1,14 @@
 """How each published file names and orders its arrays: one row a layout.
 
-A file is recognised by its arrays' names alone: the layout with the most arrays present
-wins, so that one array missing or renamed is named instead of the whole file refused.
-To read another publisher's files, add rows to `LAYOUTS`.
+`recognition` finds the row a file follows. To read another publisher's files, add rows
+to `LAYOUTS`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
-
 from jnst.network.layers import BACKBONES, layer_names
-from jnst.weights import network
-from jnst.weights.network import Network, convolutions
-from jnst.weights.torch_files import Loader
+from jnst.weights.network import convolutions, published_channels
 
 HWIO, OIHW = (0, 1, 2, 3), (2, 3, 1, 0)
 
@@ -46,7 +41,7 @@ KERAS_NAMES = (
     ("{0}/{0}_W_1:0", "{0}/{0}_b_1:0"),  # Keras 1, the published files
     ("{0}/{0}/kernel:0", "{0}/{0}/bias:0"),  # TensorFlow 2
     ("{0}/kernel:0", "{0}/bias:0"),
-    ("{0}/{0}/kernel", "{0}/{0}/bias"),  # Keras 3
+    ("{0}/{0}/kernel", "{0}/{0}/bias"),  # Keras 3, whole models
     ("{0}/kernel", "{0}/bias"),
 )
 
@@ -59,6 +54,14 @@ def _keras(backbone: str, kernel: str, bias: str) -> Layout:
     return Layout("Keras", backbone, "caffe", pairs, HWIO)
 
 
+def _keras_3(backbone: str) -> Layout:
+    """`.weights.h5` and `.keras`: layers of a kind are counted, arrays numbered."""
+    count = sum(BACKBONES[backbone])
+    layers = ["conv2d", *(f"conv2d_{n}" for n in range(1, count))]
+    pairs = tuple((f"{layer}/vars/0", f"{layer}/vars/1") for layer in layers)
+    return Layout("Keras 3", backbone, "caffe", pairs, HWIO)
+
+
 def _numbered(pattern: str, numbers: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
     kernels = [pattern.format(number) for number in numbers]
     return tuple((name.format("weight"), name.format("bias")) for name in kernels)
@@ -67,7 +70,7 @@ def _numbered(pattern: str, numbers: tuple[int, ...]) -> tuple[tuple[str, str], 
 def _torchvision(backbone: str) -> Layout:
     layers = layer_names(backbone)
     numbers = tuple(layers.index(name) for name in convolutions(backbone))
-    pairs = _numbered("features.{}.{{}}", numbers)
+    pairs = _numbered("{}.{{}}", numbers)  # of `features`, which may stand alone
     return Layout("torchvision", backbone, "torch", pairs, OIHW)
 
 
@@ -88,6 +91,7 @@ def _lpips() -> Layout:
 
 LAYOUTS: tuple[Layout, ...] = (
     *(_keras(backbone, *names) for names in KERAS_NAMES for backbone in BACKBONES),
+    *(_keras_3(backbone) for backbone in BACKBONES),
     *(_torchvision(backbone) for backbone in BACKBONES),
     Layout(
         "normalised",
@@ -107,90 +111,19 @@ LAYOUTS: tuple[Layout, ...] = (
 )
 
 
-def recognise(where: str, names: Mapping[str, object]) -> Layout:
-    """Find the layout that a file's names follow best.
+def wanted(layout: Layout) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Give the arrays of a layout in order.
 
     Args:
-      where: File, for messages.
-      names: Its arrays by name.
+      layout: A row of `LAYOUTS`, or one under a file's own names.
 
-    Returns:
-      The layout with the most of its names present, then with the fewest missing.
-
-    Raises:
-      ValueError: If no name is known.
+    Yields:
+      Name and shape in the file, kernel and bias in turn.
     """
-
-    def score(layout: Layout) -> tuple[int, float]:
-        present = sum(name in names for pair in layout.pairs for name in pair)
-        return present, present / (2 * len(layout.pairs))
-
-    best = max(LAYOUTS, key=score)
-    if not score(best)[0]:
-        shown = ", ".join(map(repr, list(names)[:3])) or "none at all"
-        raise ValueError(f"{where}: holds no arrays of a VGG (its first: {shown})")
-    return best
-
-
-def _reader(
-    where: str, layout: Layout, loaders: Mapping[str, Loader]
-) -> Callable[[str, tuple[int, ...]], np.ndarray]:
-    def read(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        if name not in loaders:
-            raise ValueError(
-                f"{where}: no array {name!r}, which {layout.backbone} in the layout of "
-                f"{layout.title} needs"
-            )
-        array = loaders[name]()
-        network.check_array(where, name, array, shape)
-        return array
-
-    return read
-
-
-def assemble(where: str, loaders: Mapping[str, Loader]) -> Network:
-    """Read and check a published network's arrays, and bring them in our order.
-
-    Args:
-      where: File, for messages.
-      loaders: {name in the file: function that reads the array}.
-
-    Returns:
-      The network; its provenance says backbone, preprocessing and layout only.
-
-    Raises:
-      ValueError: One line that names the file and the array that is missing, has the
-        wrong shape, or is not finite.
-    """
-    layout = recognise(where, loaders)
-    read = _reader(where, layout, loaders)
-    arrays, incoming = {}, 3
-    sizes = network.published_channels(layout.backbone)
-    names = convolutions(layout.backbone)
-    for name, pair, outgoing in zip(names, layout.pairs, sizes, strict=True):
+    incoming = 3
+    sizes = published_channels(layout.backbone)
+    for (kernel, bias), outgoing in zip(layout.pairs, sizes, strict=True):
         shape = (3, 3, incoming, outgoing)  # of HWIO; the file's own is another order
-        stored = tuple(shape[layout.axes.index(axis)] for axis in range(4))
-        kernel = read(pair[0], stored).transpose(layout.axes)
-        kernel = kernel[:, :, ::-1] if layout.rgb and incoming == 3 else kernel
-        arrays[f"{name}.kernel"] = np.ascontiguousarray(kernel, np.float32)
-        arrays[f"{name}.bias"] = read(pair[1], (outgoing,)).astype(np.float32)
+        yield kernel, tuple(shape[layout.axes.index(axis)] for axis in range(4))
+        yield bias, (outgoing,)
         incoming = outgoing
-    preprocessing = layout.preprocessing
-    if layout.title == "torchvision" and network.has_original_biases(arrays):
-        preprocessing = "caffe"  # Caffe's numbers under torchvision's names
-    if layout.pixels:
-        _check_pixels(where, layout, read)
-    kernel, bias = network.PREPROCESSING[preprocessing]
-    arrays = {"preprocess.kernel": kernel, "preprocess.bias": bias, **arrays}
-    known = {"backbone": layout.backbone, "preprocessing": preprocessing}
-    return Network(arrays, {**known, "title": f"{layout.backbone}, {layout.title}"})
-
-
-def _check_pixels(where: str, layout: Layout, read: Callable) -> None:
-    """Raise `ValueError` unless a file's own preprocessing is the layout's."""
-    weight, bias = layout.pixels or ("", "")
-    kernel = read(weight, (3, 3, 1, 1))[:, :, 0, 0].T
-    if network.preprocessing_of(kernel, read(bias, (3,))) != layout.preprocessing:
-        raise ValueError(
-            f"{where}: array {weight!r} is not the {layout.preprocessing} preprocessing"
-        )

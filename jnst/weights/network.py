@@ -10,10 +10,11 @@ import contextlib
 import functools
 import importlib.resources
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jnst.base import Params
@@ -26,6 +27,26 @@ Arrays = dict[str, np.ndarray]
 
 CHANNELS = (64, 128, 256, 512, 512)
 """Channels of each block in the published networks."""
+
+
+MAX_ELEMENTS = 2**24
+"""Upper bound on an array of a VGG's convolutions, to refuse absurd claims early."""
+
+
+class Loader(NamedTuple):
+    """An array in a file, called to read it.
+
+    Attributes:
+      shape: What the file says of it; nothing is believed before it is read.
+      read: Returns the array, or raises `ValueError`.
+    """
+
+    shape: tuple[int, ...]
+    read: Callable[[], np.ndarray]
+
+    def __call__(self) -> np.ndarray:
+        """Read the array."""
+        return self.read()
 
 
 class Network(NamedTuple):
@@ -126,7 +147,7 @@ def check_array(
     fits = len(shape) == array.ndim and all(
         n == m or (n is None and m > 0) for n, m in zip(shape, array.shape, strict=True)
     )
-    if array.dtype.kind != "f":
+    if not jnp.issubdtype(array.dtype, np.floating):  # bfloat16 is one, too
         raise ValueError(
             f"{where}: array {name!r} is {array.dtype}, not floating point"
         )

@@ -19,9 +19,13 @@ MAX_DEPTH = 4
 MAX_READ_BYTES = 2**24
 
 STORAGE_TYPES: dict[str, str] = {
+    "BFloat16Storage": "bfloat16",
+    "BoolStorage": "|b1",
+    "ByteStorage": "|u1",
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",
     "HalfStorage": "<f2",
+    "IntStorage": "<i4",
     "LongStorage": "<i8",
 }
 """Element type of each storage class, as NumPy writes it."""
@@ -95,7 +99,8 @@ class RestrictedUnpickler(pickle._Unpickler):
         if found is None:
             raise ValueError(
                 f"{self.where}: refused: its pickle asks for {f'{module}.{name}'!r}, "
-                "which weights do not need and which could run code"
+                "which weights do not need and which could run code; save a model's "
+                "`state_dict()` alone"
             )
         return found
 

