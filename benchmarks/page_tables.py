@@ -100,7 +100,7 @@ class Run(NamedTuple):
 
     @property
     def commit(self):
-        return self.document["commit"] or "installed"
+        return self.document["commit"] or "unknown"
 
     @property
     def rows(self):

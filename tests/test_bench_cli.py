@@ -161,3 +161,8 @@ def test_the_commit_is_that_of_the_running_code(tmp_path, monkeypatch):
     assert found is None or len(found.removesuffix("-dirty")) >= 7
     monkeypatch.setattr(report.jnst, "__file__", str(tmp_path / "__init__.py"))
     assert report.commit() is None  # installed: no checkout, no commit
+
+
+def test_without_git_the_commit_is_unknown(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert report.commit() is None

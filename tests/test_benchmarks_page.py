@@ -130,6 +130,15 @@ def test_several_runs_of_one_commit_and_day_count_as_their_median(results):
     assert list(found.values()) == [{"2026-01-02 abc": 170.0}]
 
 
+def test_a_commit_that_is_not_known_is_called_so(results):
+    from page import make_page
+
+    write(results, "d", [row(128, 90.0)], commit=None, date="2026-01-04T00:00:00+00:00")
+    page = make_page(results)
+    assert "`results/d.json`: 2026-01-04, commit unknown, JAX" in page
+    assert "2026-01-04 unknown" in cells(section(page, "History"))[0]
+
+
 def test_quoted_figures_are_derived_and_marked(results):
     from page import make_page
     from quoted import load_quoted, mpx_steps

@@ -57,7 +57,11 @@ VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}
 
 
 def commit() -> str | None:
-    """Name the commit that is running, "-dirty" if changed; None if installed."""
+    """Name the commit that is running, "-dirty" if changed.
+
+    Returns:
+      None where it is not known: jnst is installed, or there is no git.
+    """
     folder = Path(jnst.__file__).parent
     tracked = ["git", "ls-files", "--error-unmatch", Path(jnst.__file__).name]
     described = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
