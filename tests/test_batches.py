@@ -41,8 +41,7 @@ def test_each_picture_runs_as_if_alone(vgg19, several, recipe):
         single = alone(vgg19, content, style, recipe)
         for name, values in single.history.items():
             np.testing.assert_allclose(one.history[name], values, rtol=1e-4)
-        # Rounding, amplified by Adam: 1.02e-4 in one value with JAX 0.12.
-        np.testing.assert_allclose(one.image, single.image, rtol=0, atol=2e-4)
+        np.testing.assert_allclose(one.image, single.image, rtol=0, atol=1e-4)
 
 
 def test_a_batch_goes_from_coarse_to_fine_too(vgg19):
