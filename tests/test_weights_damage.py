@@ -12,6 +12,14 @@ from jnst.weights import network, read_network, save_weights, verify
 # wrong with conv1_2 is found before block 3 is missed.
 MAKERS = {
     "keras": (formats.keras_published, ".h5", "block1_conv2/block1_conv2_W_1:0"),
+    "keras 3": (formats.keras_3, ".h5", "layers/conv2d_1/vars/0"),
+    "keras zip": (formats.keras_zip, ".keras", "layers/conv2d_1/vars/0"),
+    "features": (formats.torch_features, ".pth", "2.weight"),
+    "checkpoint": (
+        formats.checkpoint,
+        ".pth",
+        "state_dict.module.features.2.weight",
+    ),
     "torchvision zip": (formats.torchvision_zip, ".pth", "features.2.weight"),
     "torchvision legacy": (formats.torchvision_legacy, ".pth", "features.2.weight"),
     "normalised": (formats.normalised_legacy, ".pth", "5.weight"),
@@ -21,6 +29,28 @@ MAKERS = {
         lambda path, arrays: safetensors.numpy.save_file(arrays, path),
         ".safetensors",
         "conv1_2.kernel",
+    ),
+}
+
+
+def _keras_3_renamed(path, arrays):
+    formats.keras_3(path, arrays)
+    with h5py.File(path, "a") as file:
+        file.move("layers/conv2d_1/vars/0", "layers/conv2d_1/vars/renamed")
+
+
+def _torch_renamed(path, arrays, pattern="{}.{}", **key):
+    named = formats.state_dict(arrays, pattern)
+    missing = pattern.format(2, "weight")
+    formats.write_pth_zip(path, {k: v for k, v in named.items() if k != missing}, **key)
+
+
+RENAMED = {
+    "keras 3": _keras_3_renamed,
+    "keras zip": lambda path, arrays: formats.zipped(path, _keras_3_renamed, arrays),
+    "features": _torch_renamed,
+    "checkpoint": lambda path, arrays: _torch_renamed(
+        path, arrays, "module.features.{}.{}", key="state_dict"
     ),
 }
 
@@ -69,6 +99,10 @@ def test_an_array_that_is_missing_is_named(form, tmp_path):
     if form in ("npz", "safetensors"):
         arrays["renamed"] = arrays.pop("conv1_2.kernel")
     path = tmp_path / f"renamed{suffix}"
+    if form in RENAMED:
+        RENAMED[form](path, arrays)
+        assert f"no array {name!r}" in refusal(path)
+        return
     make(path, arrays)
     if form == "keras":
         with h5py.File(path, "a") as file:

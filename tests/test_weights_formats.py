@@ -1,5 +1,7 @@
 """Every format is read; also the makers of files that the other tests damage."""
 
+import zipfile
+
 import h5py
 import numpy as np
 import pytest
@@ -106,6 +108,119 @@ def keras_3_whole_model(path, arrays):
     )
 
 
+def keras_3(path, arrays, prefix=""):
+    """Layers of a kind are counted, arrays numbered; names are attributes only."""
+    count = sum(name.endswith(".kernel") for name in arrays)
+    layers = ["conv2d", *(f"conv2d_{n}" for n in range(1, count))]
+    named = renamed(arrays, layers, "layers/{}/vars/{}", leaves=("0", "1"))
+    write_h5(path, named, prefix)
+
+
+def keras_3_with_top(path, arrays):
+    keras_3(path, arrays)
+    with h5py.File(path, "a") as file:
+        file["layers/dense/vars/0"] = np.zeros((25088, 2), np.float32)
+        file["layers/dense/vars/1"] = np.zeros(2, np.float32)
+        file.create_group("layers/max_pooling2d/vars")
+        file["optimizer/vars/0"] = np.int64(3)
+        file["optimizer/vars/1"] = arrays["conv1_1.kernel"] + 1
+        file["optimizer/vars/2"] = arrays["conv1_1.bias"] + 1
+
+
+def keras_3_inside(path, arrays):
+    """A VGG as a layer of another model, which has a convolution of its own."""
+    keras_3(path, arrays, "layers/functional/")
+    with h5py.File(path, "a") as file:
+        file["layers/conv2d/vars/0"] = np.zeros((3, 3, 3, 3), np.float32)
+        file["layers/conv2d/vars/1"] = np.zeros(3, np.float32)
+
+
+def keras_3_after_another(path, arrays):
+    """Layers beside those of the VGG, which are counted together with them."""
+    count = 1 + sum(name.endswith(".kernel") for name in arrays)
+    layers = [f"conv2d_{n}" for n in range(1, count)]
+    write_h5(path, renamed(arrays, layers, "layers/{}/vars/{}", leaves=("0", "1")))
+    with h5py.File(path, "a") as file:
+        file["layers/conv2d/vars/0"] = np.zeros((1, 1, 3, 3), np.float32)
+        file["layers/conv2d/vars/1"] = np.zeros(3, np.float32)
+        file[f"layers/conv2d_{count}/vars/0"] = np.ones((3, 3, 512, 512), np.float32)
+        file[f"layers/conv2d_{count}/vars/1"] = np.ones(512, np.float32)
+
+
+def zipped(path, make, arrays, compression=zipfile.ZIP_STORED):
+    """A `.keras` file around what `make` writes."""
+    inner = path.with_suffix(".inner.h5")
+    make(inner, arrays)
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("metadata.json", '{"keras_version": "3.15.1"}')
+        archive.writestr("config.json", "{}")
+        archive.write(inner, "model.weights.h5")
+    inner.unlink()
+
+
+def keras_zip(path, arrays):
+    zipped(path, keras_3, arrays)
+
+
+def keras_zip_with_top(path, arrays):
+    zipped(path, keras_3_with_top, arrays)
+
+
+def keras_published_inside(path, arrays):
+    write_keras(path, arrays, "model_weights/vgg/{0}/{1}", ("kernel:0", "bias:0"))
+
+
+def state_dict(arrays, pattern="features.{}.{}"):
+    kernels = TORCHVISION["vgg19" if "conv3_4.kernel" in arrays else "vgg16"]
+    return renamed(arrays, kernels, pattern, (3, 2, 0, 1))
+
+
+def torch_features(path, arrays):
+    write_pth_zip(path, state_dict(arrays, "{}.{}"))
+
+
+def torch_features_legacy(path, arrays):
+    write_pth_legacy(path, state_dict(arrays, "{}.{}"))
+
+
+def checkpoint(path, arrays):
+    write_pth_zip(path, state_dict(arrays, "module.features.{}.{}"), key="state_dict")
+
+
+def checkpoint_model(path, arrays):
+    top = {"vgg.classifier.0.weight": np.zeros((2, 25088), np.float32)}
+    write_pth_zip(path, state_dict(arrays, "vgg.features.{}.{}") | top, key="model")
+
+
+def checkpoint_odd(path, arrays):
+    write_pth_zip(path, state_dict(arrays, "module.net.enc.{}.{}"), key="weights_ema")
+
+
+def torch_slices(path, arrays):
+    """VGG cut into parts, as those write it who want features of some layers."""
+    kernels, cuts = TORCHVISION["vgg16"], (0, 4, 9, 16, 23)
+    names = [f"slice{sum(n >= cut for cut in cuts)}.{n}" for n in kernels]
+    write_pth_zip(path, renamed(arrays, names, "{}.{}", (3, 2, 0, 1)))
+
+
+def torch_words(path, arrays):
+    """Names without numbers: the order is the file's own."""
+    names = [f"net.{a}{b}" for a in "zyxw" for b in "fdbha"][:16]
+    write_pth_zip(path, renamed(arrays, names, "{}.{}", (3, 2, 0, 1)))
+
+
+def torch_twice(path, arrays):
+    """One network under two names, as shared modules are saved."""
+    write_pth_zip(path, state_dict(arrays) | state_dict(arrays, "loss.net.{}.{}"))
+
+
+def features_safetensors(path, arrays):
+    """Safetensors bring names in the order of letters: "10" before "2"."""
+    named = state_dict(arrays, "vgg.{}.{}")
+    contiguous = {name: np.ascontiguousarray(array) for name, array in named.items()}
+    safetensors.numpy.save_file(contiguous, path)
+
+
 def torchvision_zip(path, arrays):
     kernels = TORCHVISION["vgg19" if "conv3_4.kernel" in arrays else "vgg16"]
     named = renamed(arrays, kernels, "features.{}.{}", (3, 2, 0, 1))
@@ -146,6 +261,22 @@ def torchvision_safetensors(path, arrays):
 
 
 FORMATS = {
+    "keras 3": (keras_3, ".weights.h5", "vgg16", "caffe"),
+    "keras 3 with top": (keras_3_with_top, ".weights.h5", "vgg19", "caffe"),
+    "keras 3 inside": (keras_3_inside, ".weights.h5", "vgg19", "caffe"),
+    "keras 3 after another": (keras_3_after_another, ".h5", "vgg16", "caffe"),
+    "keras zip": (keras_zip, ".keras", "vgg19", "caffe"),
+    "keras zip with top": (keras_zip_with_top, ".keras", "vgg16", "caffe"),
+    "keras published inside": (keras_published_inside, ".h5", "vgg16", "caffe"),
+    "features": (torch_features, ".pth", "vgg16", "torch"),
+    "features legacy": (torch_features_legacy, ".pth", "vgg19", "torch"),
+    "features safetensors": (features_safetensors, ".safetensors", "vgg19", "torch"),
+    "checkpoint": (checkpoint, ".pth.tar", "vgg19", "torch"),
+    "checkpoint model": (checkpoint_model, ".ckpt", "vgg16", "torch"),
+    "checkpoint odd": (checkpoint_odd, ".bin", "vgg16", "torch"),
+    "slices": (torch_slices, ".pth", "vgg16", "torch"),
+    "words": (torch_words, ".pth", "vgg19", "torch"),
+    "twice": (torch_twice, ".pth", "vgg16", "torch"),
     "keras published": (keras_published, ".h5", "vgg19", "caffe"),
     "keras with top": (keras_with_top, ".h5", "vgg16", "caffe"),
     "keras tensorflow 2": (keras_tensorflow_2, ".h5", "vgg16", "caffe"),

@@ -35,9 +35,17 @@ def state_dict_pickle(arrays, legacy, storage="ctorch\nFloatStorage\n"):
     return out + b"u."
 
 
-def write_pth_zip(path, arrays):
+def checkpoint_pickle(arrays, key):
+    """What a training loop saves: a state dict under a key, and other things."""
+    inner = state_dict_pickle(arrays, legacy=False)[2:-1]
+    return b"\x80\x02}(" + text("epoch") + b"K\x03" + text(key) + inner + b"u."
+
+
+def write_pth_zip(path, arrays, *, key=None):
+    pickled = state_dict_pickle(arrays, legacy=False)
+    pickled = checkpoint_pickle(arrays, key) if key else pickled
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", state_dict_pickle(arrays, legacy=False))
+        archive.writestr("archive/data.pkl", pickled)
         archive.writestr("archive/byteorder", "little")
         for key, array in enumerate(arrays.values()):
             archive.writestr(

@@ -85,8 +85,10 @@ def verify_command(name_or_path: str | None, as_json: bool) -> None:
 def convert_command(source: str, output: str, overwrite: bool) -> None:
     """Convert SOURCE, a file or a name, to jnst's own format.
 
-    Reads Keras .h5, torchvision and normalised .pth, MatConvNet .mat, and our own
-    .safetensors and .npz.
+    Reads Keras .h5, .weights.h5 and .keras; PyTorch's state dicts of VGG16 and VGG19,
+    of `features` alone or inside a checkpoint (.pth, .pt, .bin, .ckpt, .pth.tar,
+    .safetensors); normalised .pth; MatConvNet .mat; and our own .safetensors and
+    .npz. VGG with batch normalisation is another network and is refused.
     """
     from jnst.weights import convert_weights
 

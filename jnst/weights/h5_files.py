@@ -15,7 +15,7 @@ import types
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +29,7 @@ Open = Callable[[], Any]
 """Returns a context manager that gives an open `h5py.File`."""
 
 
-def _part_of(file: BinaryIO, start: int, size: int) -> Any:
+def _part_of(file: io.BufferedReader, start: int, size: int) -> Any:
     """Return a part of an open file as a file of its own, as far as HDF5 needs one."""
 
     def seek(offset: int, whence: int = io.SEEK_SET) -> int:
@@ -39,9 +39,9 @@ def _part_of(file: BinaryIO, start: int, size: int) -> Any:
     def tell() -> int:
         return file.tell() - start
 
-    def readinto(buffer: memoryview) -> int:
+    def readinto(buffer: Any) -> int:
         left = max(0, start + size - file.tell())
-        return file.readinto(buffer[:left])  # type: ignore[attr-defined]
+        return file.readinto(buffer[:left])
 
     def read(count: int) -> bytes:
         return file.read(min(count, max(0, start + size - file.tell())))

@@ -58,7 +58,7 @@ def _keras_3(backbone: str) -> Layout:
     """`.weights.h5` and `.keras`: layers of a kind are counted, arrays numbered."""
     count = sum(BACKBONES[backbone])
     layers = ["conv2d", *(f"conv2d_{n}" for n in range(1, count))]
-    pairs = tuple((f"{layer}/vars/0", f"{layer}/vars/1") for layer in layers)
+    pairs = tuple((f"layers/{n}/vars/0", f"layers/{n}/vars/1") for n in layers)
     return Layout("Keras 3", backbone, "caffe", pairs, HWIO)
 
 
@@ -67,10 +67,10 @@ def _numbered(pattern: str, numbers: tuple[int, ...]) -> tuple[tuple[str, str], 
     return tuple((name.format("weight"), name.format("bias")) for name in kernels)
 
 
-def _torchvision(backbone: str) -> Layout:
+def _torchvision(backbone: str, pattern: str) -> Layout:
     layers = layer_names(backbone)
     numbers = tuple(layers.index(name) for name in convolutions(backbone))
-    pairs = _numbered("{}.{{}}", numbers)  # of `features`, which may stand alone
+    pairs = _numbered(pattern, numbers)
     return Layout("torchvision", backbone, "torch", pairs, OIHW)
 
 
@@ -92,7 +92,8 @@ def _lpips() -> Layout:
 LAYOUTS: tuple[Layout, ...] = (
     *(_keras(backbone, *names) for names in KERAS_NAMES for backbone in BACKBONES),
     *(_keras_3(backbone) for backbone in BACKBONES),
-    *(_torchvision(backbone) for backbone in BACKBONES),
+    *(_torchvision(backbone, "features.{}.{{}}") for backbone in BACKBONES),
+    *(_torchvision(backbone, "{}.{{}}") for backbone in BACKBONES),  # features alone
     Layout(
         "normalised",
         "vgg19",
