@@ -141,10 +141,8 @@ def _check_map(term: Term, layer: str, shape: Shape) -> None:
     part = part_of(term, None)
     needed = least_side(part.row, dict(part.options)) * 2 ** (term.pyramid - 1)
     if min(shape) < needed:
-        raise ValueError(
-            f"{layer} is {shape[0]}x{shape[1]} (height x width) but {term.loss} needs "
-            f"at least {needed} positions a side"
-        )
+        what = str(term.loss)
+        raise ValueError(too_small(shape, what, needed, given=layer, unit="positions"))
 
 
 def with_layers(recipe: Recipe, own: Own, shape: tuple[int, int]) -> Recipe:

@@ -119,9 +119,16 @@ def check_image_size(shape: tuple[int, int], layers: Iterable[str], **how: Any) 
         raise ValueError(f"{reason}; use a larger size_px")
 
 
-def too_small(shape: tuple[int, int], what: str, needed: int) -> str:
-    """Say that an image is too small for something, which needs so many pixels."""
+def too_small(
+    shape: tuple[int, int],
+    what: str,
+    needed: int,
+    *,
+    given: str = "image",
+    unit: str = "pixels",
+) -> str:
+    """Say that an image, or another map, is smaller than something needs."""
     return (
-        f"image is {shape[0]}x{shape[1]} (height x width) but {what} needs at least "
-        f"{needed} pixels a side"
+        f"{given} is {shape[0]}x{shape[1]} (height x width) but {what} needs at least "
+        f"{needed} {unit} a side"
     )

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import importlib.resources
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -97,10 +97,15 @@ def convolutions(backbone: str) -> list[str]:
     return [f"conv{b}_{n}" for b, count in blocks for n in range(1, count + 1)]
 
 
+def channels_of(blocks: Sequence[int]) -> list[int]:
+    """List the output channels of each convolution, given the number in each block."""
+    pairs = zip(blocks, CHANNELS, strict=True)
+    return [channels for count, channels in pairs for _ in range(count)]
+
+
 def published_channels(backbone: str) -> list[int]:
     """List the output channels of each convolution of the published network."""
-    pairs = zip(BACKBONES[backbone], CHANNELS, strict=True)
-    return [channels for count, channels in pairs for _ in range(count)]
+    return channels_of(BACKBONES[backbone])
 
 
 @contextlib.contextmanager

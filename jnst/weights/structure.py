@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from jnst.network.layers import BACKBONES
-from jnst.weights.network import CHANNELS, Loader
+from jnst.weights.network import Loader, channels_of
 
 FAMILY = {
     "VGG11": (1, 1, 2, 2, 2),
@@ -106,15 +106,10 @@ def _convolutions(layers: Layers) -> Chain:
     return [one for one in found if one]
 
 
-def _channels(blocks: tuple[int, ...]) -> list[int]:
-    pairs = zip(blocks, CHANNELS, strict=True)
-    return [channels for count, channels in pairs for _ in range(count)]
-
-
 def _networks(chains: list[Chain]) -> list[tuple[str, Chain]]:
     """Give the chains that begin with a network of published size, cut to it."""
     parts = (
-        (title, chain[: sum(blocks)], _channels(blocks))
+        (title, chain[: sum(blocks)], channels_of(blocks))
         for chain in chains
         for title, blocks in FAMILY.items()
     )
