@@ -1,12 +1,11 @@
 """Wasserstein-2 distance between Gaussians fitted to feature vectors.
 
-Means and second raw moments of several styles mix linearly, covariances do not: that
-is why they are what the statistic keeps. The root of the style's covariance rides
-along, computed once per run; nothing differentiates it.
+Vectors are centred before they are multiplied: means of VGG's features are in the
+hundreds, and where a picture has little contrast the difference of second moments is
+below float32's rounding. The root of the style's covariance rides along, computed once
+per run; nothing differentiates it.
 """
 
-import functools
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,14 +15,20 @@ from jaxtyping import Array, Float
 
 from jnst.base import FeatureMap, Scalar, as_statistics_dtype, check_one_of
 from jnst.losses.products import outer_products
+from jnst.losses.roots import (
+    Matrix,
+    coupling,
+    matmul,
+    newton_schulz_roots,
+    nuclear_norm,
+    trace_of_root,
+)
 
-Matrix = Float[Array, "c c"]
-FORMS = ("sum", "mean", "factored")
-MEAN_FORM_EPSILON = 1e-4
-TINY_EIGENVALUE = 1e-12
-FACTORED_EPSILON = 1e-8
-
-_matmul = functools.partial(jnp.matmul, precision="highest")  # roots need it on a GPU
+FORMS = {"sum": 1e-12, "mean": 1e-4, "factored": 1e-12}
+"""What a form adds to the diagonal: "mean" of both, the others of the image alone."""
+ROUNDING = 8
+"""Machine epsilons of the trace that are added too where Cholesky's factor is taken: as
+much as float32's rounding takes away from a positive matrix."""
 
 
 class Gaussian(NamedTuple):
@@ -31,117 +36,34 @@ class Gaussian(NamedTuple):
 
     Attributes:
       mean: Mean vector, [C].
-      second: Second raw moment, [C, C].
-      root: Symmetric root of the covariance, [C, C], without gradient.
-      factor: Centred vectors over the root of M, [M, C], if form is "factored" and
-        there are fewer positions M than channels; else [0, C].
+      covariance: Population covariance, [C, C].
+      root: Symmetric root of the covariance, [C, C], without gradient; of form "mean",
+        with 1e-4 added to the diagonal.
+      factor: Centred vectors over the root of M, [M, C], if there are fewer positions M
+        than channels and the form is not "mean"; else [0, C].
     """
 
     mean: Float[Array, "c"]
-    second: Matrix
+    covariance: Matrix
     root: Matrix
     factor: Float[Array, "m c"]
 
 
-def scales(smallest: float, steps: int) -> list[float]:
-    """Return the factors that let Newton-Schulz iterations converge soonest.
-
-    Args:
-      smallest: Least eigenvalue to resolve, as a share of the matrix's norm.
-      steps: Iterations.
-
-    Returns:
-      One factor an iteration, near 1 at the end.
-
-    References:
-      Chen & Chow, "A Stable Scaling of Newton-Schulz for Improving the Sign Function
-      Computation of a Hermitian Matrix", 2014, eq. 9; roots are that for x^2.
-    """
-    low, found = math.sqrt(smallest), []
-    for _ in range(steps):
-        found.append(math.sqrt(3 / (1 + low + low * low)))
-        low = found[-1] * low * (3 - (found[-1] * low) ** 2) / 2
-    return found
+def _lifted(covariance: Matrix, form: str) -> Matrix:
+    """Add to the diagonal what keeps a covariance positive in spite of rounding."""
+    added = jnp.asarray(FORMS[form], covariance.dtype)
+    if form != "mean":
+        epsilon = float(jnp.finfo(covariance.dtype).eps)
+        added += ROUNDING * epsilon * jnp.trace(covariance)
+    return covariance + added * jnp.eye(covariance.shape[0], dtype=covariance.dtype)
 
 
-@functools.partial(jax.jit, static_argnames="form")  # traced once a shape
-def newton_schulz_roots(matrix: Matrix, *, form: str = "mean") -> tuple[Matrix, Matrix]:
-    """Approximate a symmetric positive matrix's root and inverse root.
-
-    Args:
-      matrix: Symmetric, positive definite, [C, C].
-      form: "mean" for 12 coupled iterations, "factored" for 8 scaled ones; both resolve
-        eigenvalues down to about 1e-4 of the norm.
-
-    Returns:
-      Root and inverse root.
-
-    References:
-      Higham, "Functions of Matrices", 2008, section 6.3; 12 iterations are
-      crowsonkb/style-transfer-pytorch's, `sqrtm_ns`.
-    """
-    norm = jnp.sqrt(jnp.sum(matrix**2))
-    identity = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
-    root, inverse = matrix / norm, identity
-    for number, scale in enumerate(ITERATIONS[form]):
-        product = _matmul(inverse, root) if number else root
-        correction = scale * (3 * identity - scale**2 * product) / 2
-        root = _matmul(root, correction)
-        inverse = _matmul(correction, inverse) if number else correction
-    return root * jnp.sqrt(norm), inverse / jnp.sqrt(norm)
-
-
-ITERATIONS = {"mean": [1.0] * 12, "factored": scales(1e-4, 8)}
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def trace_of_root(matrix: Matrix, form: str) -> Scalar:
-    """Take the trace of the symmetric root by Newton-Schulz iterations.
-
-    The derivative is half the inverse root, which the coupled iteration yields anyway;
-    crowsonkb's code solves a Lyapunov equation for it instead. Derivatives of higher
-    order go through the iteration.
-    """
-    return jnp.trace(newton_schulz_roots(matrix, form=form)[0])
-
-
-@trace_of_root.defjvp
-def _trace_tangent(
-    form: str, primals: tuple[Matrix], tangents: tuple[Matrix]
-) -> tuple[Scalar, Scalar]:
-    root, inverse = newton_schulz_roots(*primals, form=form)
-    return jnp.trace(root), jnp.sum(inverse * tangents[0]) / 2
-
-
-def _eigen_root(matrix: Matrix) -> Matrix:
-    values, vectors = jnp.linalg.eigh(matrix)
-    return (vectors * jnp.sqrt(jnp.maximum(values, 0)).reshape(1, -1)) @ vectors.T
-
-
-def _eigen_trace_of_root(matrix: Matrix) -> Scalar:
-    """Sum the roots of the eigenvalues; eigenvectors are never differentiated."""
-    values = jnp.linalg.eigvalsh((matrix + matrix.T) / 2)
-    return jnp.sum(jnp.sqrt(jnp.maximum(values, TINY_EIGENVALUE)))
-
-
-def _covariance(mean: Float[Array, "c"], second: Matrix, form: str) -> Matrix:
-    covariance = second - jnp.outer(mean, mean)
-    if form != "sum":
-        covariance += MEAN_FORM_EPSILON * jnp.eye(mean.shape[0], dtype=mean.dtype)
-    return covariance
-
-
-def _with_root(mean: Float[Array, "c"], second: Matrix, form: str) -> Gaussian:
-    check_one_of("form of wasserstein2", form, FORMS)
-    covariance = jax.lax.stop_gradient(_covariance(mean, second, form))
-    exact = form == "sum"
-    root = (
-        _eigen_root(covariance)
-        if exact
-        else newton_schulz_roots(covariance, form=form)[0]
-    )
-    none = jnp.zeros((0, mean.shape[0]), mean.dtype)
-    return Gaussian(mean, second, jax.lax.stop_gradient(root), none)
+def _root(covariance: Matrix, form: str) -> Matrix:
+    covariance = jax.lax.stop_gradient(covariance)
+    if form == "mean":
+        return newton_schulz_roots(_lifted(covariance, form))[0]
+    values, vectors = jnp.linalg.eigh(covariance)
+    return matmul(vectors * jnp.sqrt(jnp.maximum(values, 0))[None], vectors.T)
 
 
 def gaussian(features: FeatureMap, *, form: str = "sum") -> Gaussian:
@@ -150,13 +72,16 @@ def gaussian(features: FeatureMap, *, form: str = "sum") -> Gaussian:
     Raises:
       ValueError: For an unknown form.
     """
-    vectors = as_statistics_dtype(features).reshape(-1, features.shape[-1])
-    positions, channels = vectors.shape
-    mean = jnp.mean(vectors, axis=0)
-    fitted = _with_root(mean, outer_products(features) / positions, form)
-    if form != "factored" or positions >= channels:
-        return fitted
-    return fitted._replace(factor=(vectors - mean.reshape(1, -1)) / positions**0.5)
+    check_one_of("form of wasserstein2", form, FORMS)
+    features = as_statistics_dtype(features)
+    mean = jnp.mean(features, axis=(1, 2), keepdims=True)
+    centred = features - mean
+    positions, channels = features.shape[1] * features.shape[2], features.shape[3]
+    covariance = outer_products(centred) / positions
+    few = form != "mean" and positions < channels
+    factor = centred.reshape(positions, channels)[: None if few else 0]
+    rest = _root(covariance, form), factor / positions**0.5
+    return Gaussian(mean.reshape(-1), covariance, *rest)
 
 
 def blend_gaussians(
@@ -165,11 +90,35 @@ def blend_gaussians(
     *,
     form: str = "sum",
 ) -> Gaussian:
-    """Mix the raw moments of several styles with weights that sum to 1."""
+    """Fit a Gaussian to the vectors of several styles with weights that sum to 1.
+
+    It is that of the mixed raw moments, as in crowsonkb/style-transfer-pytorch, but
+    adds the covariance of the styles' means to that within, and subtracts nothing.
+    """
     pairs = list(zip(statistics, weights, strict=True))
-    mean = sum(weight * statistic.mean for statistic, weight in pairs)
-    second = sum(weight * statistic.second for statistic, weight in pairs)
-    return _with_root(jnp.asarray(mean), jnp.asarray(second), form)
+    mean = jnp.asarray(sum(weight * each.mean for each, weight in pairs))
+    covariance = jnp.zeros_like(statistics[0].covariance)
+    for each, weight in pairs:
+        apart = each.mean - mean
+        covariance += weight * (each.covariance + jnp.outer(apart, apart))
+    none = jnp.zeros((0, mean.shape[0]), mean.dtype)
+    return Gaussian(mean, covariance, _root(covariance, form), none)
+
+
+def _spread(statistic: Gaussian, target: Gaussian, form: str) -> Scalar:
+    """Compute the part of the distance that is of the covariances."""
+    theirs = target.covariance
+    if statistic.factor.shape[0]:
+        own = jnp.sum(statistic.factor**2)
+        left = nuclear_norm(matmul(statistic.factor, target.root), form)
+        return own + jnp.trace(theirs) - 2 * left
+    ours = _lifted(statistic.covariance, form)
+    if form == "mean":
+        theirs = _lifted(theirs, form)
+        left = trace_of_root(matmul(matmul(target.root, ours), target.root))
+    else:
+        left = coupling(ours, target.root, form)
+    return jnp.trace(ours) + jnp.trace(theirs) - 2 * left
 
 
 def wasserstein2(statistic: Gaussian, target: Gaussian, *, form: str = "sum") -> Scalar:
@@ -178,35 +127,30 @@ def wasserstein2(statistic: Gaussian, target: Gaussian, *, form: str = "sum") ->
     Args:
       statistic: Of the image being optimised.
       target: Of the style image.
-      form: "sum" over channels, with exact eigenvalues; "mean" over channels with
-        1e-4 on the diagonal of both covariances and Newton-Schulz roots; "factored"
-        is "mean" where a map with fewer positions than channels has its cross term
-        from a matrix of positions by positions, which is as much smaller, and roots
-        from fewer, scaled iterations that resolve more.
+      form: "sum" over channels, exact but for rounding; "mean" over channels with 1e-4
+        on the diagonal of both covariances and the source's iteration, which is right
+        to some per cent; "factored", the mean over channels in half of the exact form's
+        iterations, right to 1e-3 of the trace.
 
     Returns:
-      Scalar >= 0 up to rounding: |m1 - m2|^2 + tr(S1 + S2 - 2 (S2^1/2 S1 S2^1/2)^1/2).
+      Scalar >= 0: |m1 - m2|^2 + tr(S1 + S2 - 2 (S2^1/2 S1 S2^1/2)^1/2).
 
     Raises:
       ValueError: For an unknown form.
 
     References:
-      Olkin & Pukelsheim 1982. "sum": VinceMarron/style_transfer, which clips the
-      eigenvalues of the cross term at 0.1 where we clip at 1e-12. "mean":
-      crowsonkb/style-transfer-pytorch, `StyleLossW2`. "factored" is ours: X S X^T has
-      the eigenvalues of S^1/2 X^T X S^1/2 that are not 0.
+      Olkin & Pukelsheim 1982. "sum": VinceMarron/style_transfer. "mean":
+      crowsonkb/style-transfer-pytorch, `StyleLossW2`. "factored" is ours: with
+      S1 = X^T X the last trace is the sum of the singular values of X S2^1/2, whose
+      digits squaring loses; X is Cholesky's factor, or the map itself where it has
+      fewer positions than channels.
+      Departures: VinceMarron clips eigenvalues of the cross term at 0.1. For Cholesky's
+      factor "sum" and "factored" add 1e-12 and 8 machine epsilons of the trace (1e-6 of
+      it in float32) to the diagonal of the image's covariance, without which rounding
+      would leave no factor. What rounding takes below 0 at
+      equality is 0.
     """
     check_one_of("form of wasserstein2", form, FORMS)
-    ours = _covariance(statistic.mean, statistic.second, form)
-    theirs = _covariance(target.mean, target.second, form)
-    if statistic.factor.shape[0]:
-        product = statistic.factor @ theirs @ statistic.factor.T
-        product += FACTORED_EPSILON * jnp.eye(product.shape[0], dtype=product.dtype)
-    else:
-        product = target.root @ ours @ target.root
-    exact = form == "sum"
-    root = _eigen_trace_of_root(product) if exact else trace_of_root(product, form)
-    trace = jnp.asarray(root)
-    spread = jnp.trace(ours) + jnp.trace(theirs) - 2 * trace
+    spread = jnp.maximum(_spread(statistic, target, form), 0)
     distance = jnp.sum((statistic.mean - target.mean) ** 2) + spread
-    return distance if exact else distance / statistic.mean.shape[0]
+    return distance if form == "sum" else distance / statistic.mean.shape[0]
