@@ -88,15 +88,10 @@ def symmetric_root(matrix):
 def wasserstein2_loss(generated, target, form="sum"):
     """|m1 - m2|^2 + tr(S1 + S2 - 2 (S2^1/2 S1 S2^1/2)^1/2), by eigenvalues."""
     channels = generated.shape[2]
-    ridge = 1e-4 * np.eye(channels) if form != "sum" else 0  # crowsonkb's epsilon
+    ridge = 1e-4 * np.eye(channels) if form == "mean" else 0  # crowsonkb's epsilon
     ours, theirs = covariance(generated) + ridge, covariance(target) + ridge
     root = symmetric_root(theirs)
     cross = symmetric_root(root @ ours @ root)
-    vectors = generated.reshape(-1, channels)
-    if form == "factored" and len(vectors) < channels:
-        centred = vectors - vectors.mean(axis=0)
-        small = centred @ theirs @ centred.T / len(vectors)
-        cross = symmetric_root(small + 1e-8 * np.eye(len(vectors)))
     means = generated.mean(axis=(0, 1)) - target.mean(axis=(0, 1))
     loss = np.sum(means**2) + np.trace(ours + theirs) - 2 * np.trace(cross)
     return loss if form == "sum" else loss / channels
