@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from jnst.base import FeatureMap, Scalar, as_statistics_dtype, check_one_of
 from jnst.losses.elementwise import scaled_squares
-from jnst.losses.products import outer_products
+from jnst.losses.products import centred_products, outer_products
 
 SCALES: dict[str, Callable[[int, Array, int | Array], Array]] = {
     # Factor on the sum of squares of G/M - A/M', given C, M and the image's H * W.
@@ -137,8 +137,7 @@ def scaled_gram_distance(
 def covariance(features: FeatureMap) -> Float[Array, "c c"]:
     """Compute the population covariance [C, C] of the feature vectors."""
     features = as_statistics_dtype(features)
-    centred = features - jnp.mean(features, axis=(1, 2), keepdims=True)
-    return outer_products(centred) / (features.shape[1] * features.shape[2])
+    return centred_products(features)[1] / (features.shape[1] * features.shape[2])
 
 
 def covariance_distance(

@@ -21,6 +21,7 @@ from jnst.linear import linear
 from jnst.losses.vectors import position_vectors
 
 Matrix = Float[Array, "c c"]
+Vector = Float[Array, "c"]
 
 
 class Form(NamedTuple):
@@ -129,3 +130,30 @@ def _tangent(
 ) -> tuple[Matrix, Matrix]:
     half = _cross(primals[0], tangents[0])
     return outer_products(primals[0]), half + half.T
+
+
+@jax.custom_jvp
+def centred_products(features: FeatureMap) -> tuple[Vector, Matrix]:
+    """Average the feature vectors f, and sum (f - mean) (f - mean)^T.
+
+    Vectors are centred before they are multiplied: the difference of the sum of f f^T
+    and the mean's is below float32's rounding where deviations are small. Deviations
+    sum to 0, so the derivative does not go through the mean inside them.
+
+    Args:
+      features: Feature map [1, H, W, C].
+
+    Returns:
+      The mean vector [C], and the sum [C, C].
+    """
+    mean = jnp.mean(features, axis=(0, 1, 2))
+    return mean, outer_products(features - mean[None, None, None])
+
+
+@centred_products.defjvp
+def _centred_tangent(
+    primals: tuple[FeatureMap], tangents: tuple[FeatureMap]
+) -> tuple[tuple[Vector, Matrix], tuple[Vector, Matrix]]:
+    mean, products = centred_products(*primals)
+    half = _cross(primals[0] - mean[None, None, None], tangents[0])
+    return (mean, products), (jnp.mean(tangents[0], axis=(0, 1, 2)), half + half.T)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jnst.base import FeatureMap, Scalar, as_statistics_dtype, check_one_of
-from jnst.losses.products import outer_products
+from jnst.losses.products import centred_products
 from jnst.losses.roots import (
     Matrix,
     coupling,
@@ -23,6 +23,7 @@ from jnst.losses.roots import (
     nuclear_norm,
     trace_of_root,
 )
+from jnst.losses.vectors import position_vectors
 
 FORMS = {"sum": 1e-12, "mean": 1e-4, "factored": 1e-12}
 """What a form adds to the diagonal: "mean" of both, the others of the image alone."""
@@ -37,15 +38,15 @@ class Gaussian(NamedTuple):
     Attributes:
       mean: Mean vector, [C].
       covariance: Population covariance, [C, C].
-      root: Symmetric root of the covariance, [C, C], without gradient; of form "mean",
-        with 1e-4 added to the diagonal.
+      root: R with R^T R the covariance, without gradient: the factor if there is one,
+        else the symmetric root; of form "mean", with 1e-4 added to the diagonal.
       factor: Centred vectors over the root of M, [M, C], if there are fewer positions M
         than channels and the form is not "mean"; else [0, C].
     """
 
     mean: Float[Array, "c"]
     covariance: Matrix
-    root: Matrix
+    root: Float[Array, "k c"]
     factor: Float[Array, "m c"]
 
 
@@ -58,10 +59,12 @@ def _lifted(covariance: Matrix, form: str) -> Matrix:
     return covariance + added * jnp.eye(covariance.shape[0], dtype=covariance.dtype)
 
 
-def _root(covariance: Matrix, form: str) -> Matrix:
-    covariance = jax.lax.stop_gradient(covariance)
+def _root(covariance: Matrix, factor: Array, form: str) -> Float[Array, "k c"]:
+    covariance, factor = jax.lax.stop_gradient((covariance, factor))
     if form == "mean":
         return newton_schulz_roots(_lifted(covariance, form))[0]
+    if factor.shape[0]:
+        return factor
     values, vectors = jnp.linalg.eigh(covariance)
     return matmul(vectors * jnp.sqrt(jnp.maximum(values, 0))[None], vectors.T)
 
@@ -74,14 +77,13 @@ def gaussian(features: FeatureMap, *, form: str = "sum") -> Gaussian:
     """
     check_one_of("form of wasserstein2", form, FORMS)
     features = as_statistics_dtype(features)
-    mean = jnp.mean(features, axis=(1, 2), keepdims=True)
-    centred = features - mean
     positions, channels = features.shape[1] * features.shape[2], features.shape[3]
-    covariance = outer_products(centred) / positions
+    mean, products = centred_products(features)
+    covariance = products / positions
     few = form != "mean" and positions < channels
-    factor = centred.reshape(positions, channels)[: None if few else 0]
-    rest = _root(covariance, form), factor / positions**0.5
-    return Gaussian(mean.reshape(-1), covariance, *rest)
+    factor = (position_vectors(features) - mean[None])[: None if few else 0]
+    factor /= positions**0.5
+    return Gaussian(mean, covariance, _root(covariance, factor, form), factor)
 
 
 def blend_gaussians(
@@ -98,11 +100,15 @@ def blend_gaussians(
     pairs = list(zip(statistics, weights, strict=True))
     mean = jnp.asarray(sum(weight * each.mean for each, weight in pairs))
     covariance = jnp.zeros_like(statistics[0].covariance)
+    rows = []
     for each, weight in pairs:
         apart = each.mean - mean
         covariance += weight * (each.covariance + jnp.outer(apart, apart))
-    none = jnp.zeros((0, mean.shape[0]), mean.dtype)
-    return Gaussian(mean, covariance, _root(covariance, form), none)
+        rows += [jnp.sqrt(weight) * each.factor, jnp.sqrt(weight) * apart[None]]
+    factor = jnp.concatenate(rows)
+    few = all(len(each.factor) for each in statistics) and len(factor) < len(mean)
+    factor = factor[: None if few else 0]
+    return Gaussian(mean, covariance, _root(covariance, factor, form), factor)
 
 
 def _spread(statistic: Gaussian, target: Gaussian, form: str) -> Scalar:
@@ -110,7 +116,7 @@ def _spread(statistic: Gaussian, target: Gaussian, form: str) -> Scalar:
     theirs = target.covariance
     if statistic.factor.shape[0]:
         own = jnp.sum(statistic.factor**2)
-        left = nuclear_norm(matmul(statistic.factor, target.root), form)
+        left = nuclear_norm(matmul(statistic.factor, target.root.T), form)
         return own + jnp.trace(theirs) - 2 * left
     ours = _lifted(statistic.covariance, form)
     if form == "mean":
