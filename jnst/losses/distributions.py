@@ -96,7 +96,8 @@ def _unit_rows(
                 f"{channels} channels, got {rows.shape}"
             )
     elif key is not None:
-        rows = jax.random.normal(key, (channels, channels), dtype)
+        # In float32 for any dtype: a key stands for the same directions.
+        rows = jax.random.normal(key, (channels, channels), jnp.float32).astype(dtype)
     else:
         raise ValueError("sliced_wasserstein draws directions: pass key, or directions")
     return rows / jnp.linalg.norm(rows, axis=1, keepdims=True)

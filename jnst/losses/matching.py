@@ -22,6 +22,7 @@ from jnst.losses.pairs import (
     nearest,
     unit_vectors,
 )
+from jnst.losses.vectors import mean_vector
 
 DISTANCE_EPSILON = 1e-5
 
@@ -30,7 +31,11 @@ def _log_affinities(
     units: Vectors, others: Vectors, bandwidth: float, half: bool
 ) -> Vectors:
     """Logarithms of CX_ij, a row for each of `units`, that sum to 1 over j."""
-    distances = (1 - dots(units, others)) / (2 if half else 1)
+    # Half of |u - v|^2, which is 1 - u . v for unit vectors, and 0 at equality even
+    # where rounding has left another length than 1.
+    lengths = [jnp.sum(each**2, axis=1) / 2 for each in (units, others)]
+    distances = lengths[0][:, None] + lengths[1][None] - dots(units, others)
+    distances = jnp.maximum(distances, 0) / (2 if half else 1)
     # Not `jnp.min`, whose gradient finds the minimum again by comparing with it:
     # compiled code may recompute an entry not quite the same, find none and give NaN.
     nearest_one = jnp.argmin(distances, axis=1)[:, None]
@@ -114,7 +119,7 @@ def contextual(
     check_positive("bandwidth", bandwidth)
     ours = statistic[drawn(key, len(statistic), samples)]
     theirs = target[drawn(key, len(target), samples)]
-    mean = jnp.mean(theirs, axis=0, keepdims=True)
+    mean = mean_vector(theirs)
     similarity = contextual_similarity(
         unit_vectors(ours - mean),
         unit_vectors(theirs - mean),

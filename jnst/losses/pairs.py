@@ -48,8 +48,8 @@ def dots(rows: Vectors, others: Vectors) -> Vectors:
 
 
 def cosine_distances(units: Vectors, others: Vectors) -> Float[Array, "_"]:
-    """Compare unit vectors row by row: 1 - u_i . v_i."""
-    return 1 - jnp.sum(units * others, axis=1)
+    """Compare unit vectors row by row: 1 - u_i . v_i, as half of |u_i - v_i|^2."""
+    return jnp.sum((units - others) ** 2, axis=1) / 2
 
 
 def drawn(key: Array | None, count: int, samples: int) -> Indices:

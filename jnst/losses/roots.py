@@ -53,6 +53,14 @@ LARGE = 1e30
 """Above any inverse's squared norm; of no matter to what is read."""
 
 
+def frobenius_norm(matrix: Float[Array, "m c"]) -> Scalar:
+    """Take the root of the sum of squares, which themselves may overflow; 1 for 0."""
+    largest = jnp.max(jnp.abs(matrix))
+    largest = jnp.where(largest > 0, largest, 1)
+    norm = jnp.sqrt(jnp.sum((matrix / largest) ** 2))
+    return largest * jnp.where(norm > 0, norm, 1)
+
+
 def polar_factor(
     matrix: Float[Array, "m c"], *, form: str = "sum"
 ) -> Float[Array, "m c"]:
@@ -70,8 +78,7 @@ def polar_factor(
     References:
       Higham, "Functions of Matrices", 2008, section 8.3, scaled as `scales` says.
     """
-    squares = jnp.sum(matrix**2)
-    found = matrix / jnp.sqrt(jnp.maximum(squares, jnp.finfo(matrix.dtype).tiny))
+    found = matrix / frobenius_norm(matrix)
     wide = matrix.shape[0] < matrix.shape[1]
     identity = jnp.eye(min(matrix.shape), dtype=matrix.dtype)
     for scale in ITERATIONS[form]:
@@ -175,7 +182,7 @@ def newton_schulz_roots(matrix: Matrix) -> tuple[Matrix, Matrix]:
       Higham, "Functions of Matrices", 2008, section 6.3;
       crowsonkb/style-transfer-pytorch, `sqrtm_ns`.
     """
-    norm = jnp.sqrt(jnp.sum(matrix**2))
+    norm = frobenius_norm(matrix)
     identity = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
     root, inverse = matrix / norm, identity
     for number in range(PLAIN_ITERATIONS):

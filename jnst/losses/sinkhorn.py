@@ -88,7 +88,8 @@ def sinkhorn(
       statistic: Vectors of the image being optimised, [m, C].
       target: Vectors of the style image, [n, C].
       epsilon: Entropic regularisation over the target's mean squared distance between
-        two of its vectors.
+        two of its vectors; where that is nothing, the type's machine epsilon of the
+        statistic's mean squared distance to the target's mean.
       threshold: Where the iterations stop: error of the marginals; 0 for the root of
         the type's machine epsilon.
       max_iterations: Where they stop at the latest.
@@ -103,8 +104,13 @@ def sinkhorn(
       Feydy et al, "Interpolating between Optimal Transport and MMD using Sinkhorn
       Divergences", AISTATS 2019, eq. 3. Departs: at most `samples` positions.
     """
-    centred = target - jnp.mean(target, axis=0, keepdims=True)
-    spread = 2 * jnp.mean(jnp.sum(centred**2, axis=1))
     threshold = threshold or float(jnp.finfo(target.dtype).eps) ** 0.5
-    scaled = epsilon * jnp.maximum(spread, jnp.finfo(target.dtype).eps)
+    mean = jnp.mean(target, axis=0, keepdims=True)
+    apart, spread = (
+        jnp.mean(jnp.sum((each - mean) ** 2, axis=1))
+        for each in (jax.lax.stop_gradient(statistic), target)
+    )
+    # Below this share of the costs ott-jax's iterations overflow.
+    least = jnp.finfo(target.dtype).eps * jnp.maximum(apart, spread)
+    scaled = jnp.maximum(2 * epsilon * spread, jnp.where(least > 0, least, 1))
     return _divergence((threshold, max_iterations), statistic, target, scaled)
