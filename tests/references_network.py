@@ -27,27 +27,83 @@ def convolve(x, kernel, bias, padding="zeros"):
     return out
 
 
+def windows(height, width, ceil=False):
+    """Rows and columns of every 2x2 window; with `ceil` a last half one has fewer."""
+    rows, columns = ((n + 1) // 2 if ceil else n // 2 for n in (height, width))
+    for i, j in itertools.product(range(rows), range(columns)):
+        yield i, j, slice(2 * i, 2 * i + 2), slice(2 * j, 2 * j + 2)
+
+
 def pool(x, kind="max", rescale=False, ceil=False):
     """2x2 windows, stride 2; with `ceil` a last half window counts what it has."""
+    if kind == "max":
+        return at_first_largest(x, x, ceil) * (RESCALES[kind] if rescale else 1)
     height, width, channels = x.shape
-    rows, columns = ((n + 1) // 2 if ceil else n // 2 for n in (height, width))
-    out = np.zeros((rows, columns, channels))
-    for i, j in itertools.product(range(rows), range(columns)):
-        window = x[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].reshape(-1, channels)
-        if kind == "max":
-            out[i, j] = window.max(axis=0)
-        elif kind == "average":
-            out[i, j] = window.mean(axis=0)
+    found = {}
+    for i, j, rows, columns in windows(height, width, ceil):
+        window = x[rows, columns].reshape(-1, channels)
+        if kind == "average":
+            found[i, j] = window.mean(axis=0)
         else:
             # torch.nn.LPPool2d(2, 2): the mean of the squares there are, times 4.
-            out[i, j] = np.sqrt(4 * (window**2).mean(axis=0))
+            found[i, j] = np.sqrt(4 * (window**2).mean(axis=0))
+    out = np.array(list(found.values())).reshape(i + 1, j + 1, channels)
     return out * RESCALES[kind] if rescale else out
+
+
+def first_largest(window):
+    """Place of a channel's maximum [h, w] in a window, as the frameworks search it.
+
+    TensorFlow's `SpatialMaxPoolWithArgMaxHelper`, PyTorch's `max_pool2d` and Caffe's
+    `PoolingLayer` go through a window row by row and take what is above the largest so
+    far. Rounding of this twin's own sums does not count as above.
+    """
+    best = (0, 0)
+    for i, j in itertools.product(*map(range, window.shape)):
+        if window[i, j] > window[best] + 1e-12 * abs(window[best]):
+            best = i, j
+    return best
+
+
+def at_first_largest(values, x, ceil=False):
+    """What `values` are at the first largest of every window of x: forward mode."""
+    height, width, channels = x.shape
+    found = {}
+    for i, j, rows, columns in windows(height, width, ceil):
+        for c in range(channels):
+            place = first_largest(x[rows, columns, c])
+            found[i, j, c] = values[rows, columns, c][place]
+    return np.array(list(found.values())).reshape(i + 1, j + 1, channels)
+
+
+def to_first_largest(cotangent, x, ceil=False):
+    """The derivative of max pooling at x, given that of its result: reverse mode."""
+    out = np.zeros(x.shape)
+    for i, j, rows, columns in windows(*x.shape[:2], ceil):
+        for c in range(x.shape[2]):
+            place = first_largest(x[rows, columns, c])
+            out[rows, columns, c][place] += cotangent[i, j, c]
+    return out
+
+
+def pool_change(change, x, kind, rescale, ceil):
+    """The derivative of a pooling along `change`."""
+    factor = RESCALES[kind] if rescale else 1
+    if kind == "max":
+        return at_first_largest(change, x, ceil) * factor
+    mean = pool(change, "average", False, ceil)
+    if kind == "average":
+        return mean * factor
+    norm = pool(x, kind, False, ceil)
+    product = 4 * pool(x * change, "average", False, ceil)
+    return product / np.where(norm > 0, norm, np.inf) * factor
 
 
 def network(
     params,
     image,
     *,
+    along=None,
     backbone="vgg19",
     pooling="max",
     pooling_rescale=False,
@@ -56,9 +112,18 @@ def network(
     padding_layers="all",
     until="pool5",
 ):
-    """All layers by name, up to the first one called `until`."""
-    x = image @ params["preprocess"]["kernel"] + params["preprocess"]["bias"]
-    found = {}
+    """All layers by name, up to the first one called `until`.
+
+    With `along`, a change of the image, each layer's derivative along it is added, so
+    that what is no more than piecewise smooth, ReLUs and maxima, is so no longer.
+    """
+    kernel, bias = (params["preprocess"][k] for k in ("kernel", "bias"))
+    x, found = image @ kernel + bias, {}
+    change = None if along is None else along @ kernel
+
+    def keep(name):
+        found[name] = x if change is None else x + change
+
     for block, count in enumerate(BLOCKS[backbone], start=1):
         for index in range(1, count + 1):
             layer = f"{block}_{index}"
@@ -66,13 +131,19 @@ def network(
             mode = padding if padding_layers == "all" or first else "zeros"
             weights = params[f"conv{layer}"]
             x = convolve(x, weights["kernel"], weights["bias"], mode)
-            found[f"conv{layer}"] = x
+            if change is not None:
+                change = convolve(change, weights["kernel"], 0, mode)
+            keep(f"conv{layer}")
+            if change is not None:
+                change = np.where(x > 0, change, 0)
             x = np.maximum(x, 0)
-            found[f"relu{layer}"] = x
+            keep(f"relu{layer}")
             if until in found:
                 return found
+        if change is not None:
+            change = pool_change(change, x, pooling, pooling_rescale, pooling_ceil)
         x = pool(x, pooling, pooling_rescale, pooling_ceil)
-        found[f"pool{block}"] = x
+        keep(f"pool{block}")
     return found
 
 
@@ -81,11 +152,11 @@ def _style(ours, theirs, loss, weights, layers=FIRST, **options):
     return sum(w * pair for w, pair in zip(weights, pairs, strict=True))
 
 
-def recipe_terms(name, params, image, content, style):
+def recipe_terms(name, params, image, content, style, along):
     """Weighted terms of a recipe at one image, all in [0, 1], as its source adds them.
 
     Every line says what the source does; numbers are typed from the source, not taken
-    from our table of recipes.
+    from our table of recipes. Features move with `along` as they do at the image.
     """
     gram, squares = references.gram_loss, references.content_loss
     tv, size = references.image_loss, image.shape[:2]
@@ -96,10 +167,10 @@ def recipe_terms(name, params, image, content, style):
         "crowsonkb": {"padding": "replicate", "padding_layers": "first"},
     }.get(name, {})
     white = 256 / 255 if name == "neural-style" else 1.0  # Lua multiplies by 256
-    x, c, s = (
-        network(params, white * pixels, until="relu5_2", **options)
-        for pixels in (image, content, style)
-    )
+    options["until"] = "relu5_2"
+    x = network(params, white * image, along=white * along, **options)
+    c, s = (network(params, white * pixels, **options) for pixels in (content, style))
+    image = image + along
     fifth = [1 / 5] * 5
     if name == "notebook-texture":
         return {"style": _style(x, s, gram, [1.0] * 5)}
@@ -172,14 +243,14 @@ STYLE_TWINS = {
 }
 
 
-def terms_by_fields(recipe, params, image, content, style):
+def terms_by_fields(recipe, params, image, content, style, along):
     """Weighted terms as a recipe's fields say, for our own, which has no source."""
     names = ("pooling", "pooling_rescale", "pooling_ceil", "padding", "padding_layers")
     options = {name: getattr(recipe, name) for name in names}
-    x, c, s = (
-        network(params, recipe.white / 255 * pixels, **options)
-        for pixels in (image, content, style)
-    )
+    white = recipe.white / 255
+    x = network(params, white * image, along=white * along, **options)
+    c, s = (network(params, white * pixels, **options) for pixels in (content, style))
+    image = image + along
 
     def weighted(kind, losses):
         weights = getattr(recipe, f"{kind}_layer_weights") or [1 / len(losses)]

@@ -47,13 +47,19 @@ def test_values_and_derivatives_are_the_usual_ones_to_the_last_bit(name, maybe_j
     assert np.any(ours[1])
 
 
-def test_a_share_is_split_between_equals():
-    """By hand: all four tie, two of a row, two of a column, one alone, none above 0."""
-    windows = [[2, 2, 2, 2], [3, 3, 1, 0], [3, 0, 3, 1], [0, 0, 1, 5], [-1, -1, -1, -1]]
-    shares = [[1 / 4] * 4, [1 / 2, 1 / 2, 0, 0], [1 / 2, 0, 1 / 2, 0], [0, 0, 0, 1]]
-    maps = jnp.asarray(windows, jnp.float32).reshape(5, 2, 2, 1)
+def test_pixels_that_rounding_parts_are_equal_and_others_are_not():
+    """Winograd's parts them, see `TIE`: a share of the channel's largest, here 8."""
+    near, far = 8 * frugal.TIE / 4, 8 * frugal.TIE * 4
+    windows = [
+        [1, 1 + near, 1, 1],
+        [1, 1 + far, 1, 1],
+        [0, 1, 1 + near, 1],
+        [0, 0, 0, 8],
+    ]
+    maps = jnp.asarray(windows, jnp.float32).reshape(1, 8, 2, 1)
     gradient = jax.grad(lambda x: jnp.sum(frugal.pooled_relu(x)))(maps)
-    np.testing.assert_array_equal(gradient.reshape(5, 4), [*shares, [0] * 4])
+    assert list(jnp.argmax(gradient.reshape(4, 4), 1)) == [0, 1, 1, 3]
+    assert np.sum(gradient) == 4
 
 
 def kept(function, maps):

@@ -34,7 +34,7 @@ def test_features_and_gradients_are_the_same_to_the_last_bit(dtype, ceil, flat):
     with jax.enable_x64(dtype == "float64"):
         params = tiny_params(dtype=dtype)
         pixels = picture(27, 30, dtype=dtype)
-        # Flat areas make equal activations in one window: ties, shared between them.
+        # Flat areas make equal activations in one window: ties, the first wins.
         pixels = np.full_like(pixels, 0.7) if flat else pixels
         late, early = found(batch(pixels, dtype), params, pooling_ceil=ceil)
     np.testing.assert_array_equal(late[1], early[1])

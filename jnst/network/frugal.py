@@ -4,7 +4,8 @@ XLA on a CPU decides by itself what to compute twice: to save a pass over memory
 computes a ReLU, or which pixel of a window was the largest, anew in all that use it,
 and so keeps what those are computed from, which is larger. Here each layer says what it
 keeps, and is compiled as one, `apart`. Values and derivatives are those of
-`jax.nn.relu` and of max pooling by `jnp.maximum`, ties and all.
+`jax.nn.relu` and of `jnst.network.pooling`'s max pooling, ties and all; the maps are
+Winograd's, whose rounding parts pixels that tie, see `TIE`.
 """
 
 import functools
@@ -20,8 +21,15 @@ from jaxtyping import Array, Float, UInt8
 from jnst.linear import linear, merged
 
 Maps = Float[Array, "n _ _ _"]
-SHIFTS = np.array([[0, 2], [4, 6]], np.uint8).reshape(1, 1, 2, 1, 2, 1)
-"""Bits at which a window's code tells the share of each of its pixels."""
+PLACES = np.array([[0, 1], [2, 3]], np.uint8).reshape(1, 1, 2, 1, 2, 1)
+"""Codes of the pixels of a window, in row order."""
+NOWHERE = np.uint8(4)
+"""Code of a window that has no derivative."""
+
+TIE = 7e-7
+"""Share of a channel's largest value up to which pixels of a window count as equal.
+Winograd's rounding differs by a pixel's place in its tile: 2e-7 in flat areas, where
+the definition gives the same to the last bit."""
 
 
 def apart(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -78,41 +86,30 @@ def _relu_tangent(primals: tuple[Maps], tangents: tuple[Maps]) -> tuple[Maps, Ma
     return found, _let_through(*tangents, found)
 
 
-def _share(one: Array, other: Array) -> Array:
-    """Which of two is the larger, in halves: 2, 1 for a tie, 0."""
-    return (one >= other).astype(jnp.uint8) + (one > other).astype(jnp.uint8)
-
-
 @apart
 def _pooled(maps: Maps) -> tuple[Maps, UInt8[Array, "n _ _ _"]]:
-    """Pool, rectify, and tell in a byte what share of a derivative each pixel gets."""
+    """Pool, rectify, and tell in a byte which pixel was the first largest."""
     (a, b), (c, d) = ([maps[:, i::2, j::2] for j in (0, 1)] for i in (0, 1))
-    top, bottom = jnp.maximum(a, b), jnp.maximum(c, d)
-    largest = jnp.maximum(top, bottom)
-    upper, left, right = _share(top, bottom), _share(a, b), _share(c, d)
-    quarters = upper * left, upper * (2 - left), (2 - upper) * right
-    quarters += ((2 - upper) * (2 - right),)
-    code = sum(jnp.minimum(q, 3) << np.uint8(2 * n) for n, q in enumerate(quarters))
-    return jnp.maximum(largest, 0), jnp.where(largest > 0, code, 0).astype(jnp.uint8)
-
-
-def _shares(code: Array, dtype: Any) -> Float[Array, "n _ 2 _ 2 _"]:
-    """Read a byte a window: the share of each of its four pixels."""
-    quarters = (code[:, :, None, :, None, :] >> SHIFTS) & np.uint8(3)
-    return jnp.where(quarters == 3, 1, quarters.astype(dtype) / 4)
+    largest = jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
+    least = largest - TIE * jnp.max(maps, axis=(1, 2), keepdims=True)
+    last = np.uint8(2) + (c < least).astype(jnp.uint8)
+    code = jnp.where(a >= least, np.uint8(0), jnp.where(b >= least, np.uint8(1), last))
+    return jnp.maximum(largest, 0), jnp.where(largest > 0, code, NOWHERE)
 
 
 def _gathered(maps: Maps, code: Array) -> Maps:
-    """Add up the shares of each window's pixels."""
+    """Take the pixel of each window that its code names."""
     n, height, width, channels = code.shape
     windows = maps.reshape(n, height, 2, width, 2, channels)
-    return jnp.sum(_shares(code, maps.dtype) * windows, axis=(2, 4))
+    named = code[:, :, None, :, None, :] == PLACES
+    return jnp.sum(jnp.where(named, windows, 0), axis=(2, 4))
 
 
 def _spread(cotangent: Maps, code: Array) -> Maps:
-    """Give each pixel of a window its share."""
+    """Give it to the pixel of each window that its code names."""
     n, height, width, channels = code.shape
-    found = _shares(code, cotangent.dtype) * cotangent[:, :, None, :, None, :]
+    named = code[:, :, None, :, None, :] == PLACES
+    found = jnp.where(named, cotangent[:, :, None, :, None, :], 0)
     return found.reshape(n, 2 * height, 2 * width, channels)
 
 

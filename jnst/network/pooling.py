@@ -1,4 +1,8 @@
-"""Poolings of 2x2 windows. To add one, add a row to `POOLINGS`."""
+"""Poolings of 2x2 windows. To add one, add a row to `POOLINGS`.
+
+The derivative of a maximum goes to the first largest pixel of its window in row order,
+as in TensorFlow, Keras, PyTorch and Caffe: flat and clipped areas of a picture tie.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,7 +17,7 @@ class Pooling(NamedTuple):
     """A 2x2 pooling of stride 2.
 
     Attributes:
-      reduce: Joins the four corners of all windows, each [N, h, w, C].
+      reduce: Joins the four corners of all windows, each [N, h, w, C], in row order.
       rescale: Factor that brings activations back to max pooling's scale
         (crowsonkb/style-transfer-pytorch, `pooling_scales`).
       commutes: Whether a ReLU may as well come after it.
@@ -24,9 +28,14 @@ class Pooling(NamedTuple):
     commutes: bool = False
 
 
+def _larger(one: Array, other: Array) -> Array:
+    # Not `jnp.maximum`, whose derivative at a tie is shared. What is not a number stays.
+    return jnp.where((one >= other) | jnp.isnan(one), one, other)
+
+
 def _max4(a: Array, b: Array, c: Array, d: Array) -> Array:
-    # Strided slices and maxima: XLA's reduce_window has a slow backward on CPU.
-    return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
+    # Strided slices and choices: XLA's reduce_window has a slow backward on CPU.
+    return _larger(_larger(a, b), _larger(c, d))
 
 
 def _mean4(a: Array, b: Array, c: Array, d: Array) -> Array:
@@ -68,7 +77,9 @@ def pool(
       Feature map [N, H // 2, W // 2, C], rounded up where `ceil`.
     """
     _, height, width, _ = x.shape
-    if ceil:  # a repeated edge changes neither the maximum nor the mean of a window
+    # A repeated edge changes neither the maximum nor the mean of a window, and comes
+    # after what it repeats: the first largest pixel is never one of it.
+    if ceil:
         x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), "edge")
     else:
         x = x[:, : height // 2 * 2, : width // 2 * 2]

@@ -38,9 +38,9 @@ PADDINGS: dict[str, str] = {
 def _late_relus(names: Sequence[str], wanted: Sequence[str], pooling: str) -> set[str]:
     """List the ReLUs that come after their pooling: a quarter of the work and memory.
 
-    With max pooling values and derivatives stay what they were: ties of what is
-    positive are shared alike, and below 0 there is no derivative. A ReLU that is
-    asked for itself keeps its place.
+    With max pooling values and derivatives stay what they were: the first largest
+    pixel is the same where it is positive, and elsewhere there is no derivative. A
+    ReLU that is asked for itself keeps its place.
     """
     if not POOLINGS[pooling].commutes:
         return set()
