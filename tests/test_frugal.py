@@ -72,7 +72,7 @@ def test_a_pooling_keeps_a_byte_a_window_and_a_relu_its_result():
     maps = maps_with_ties()
     assert kept(frugal.pooled_relu, maps) == maps.size // 4
     assert kept(frugal.relu, maps) == 4 * maps.size
-    assert kept(usual_pooling, maps) > 4 * maps.size
+    assert kept(usual_pooling, maps) > 3 * maps.size // 4
 
 
 def test_apart_is_one_piece_on_a_cpu_and_nothing_in_it_is():

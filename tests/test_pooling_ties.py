@@ -1,6 +1,6 @@
 """Where pixels of a window tie, the first largest in row order gets the derivative.
 
-The twin searches it as TensorFlow, PyTorch and Caffe do. Values are small whole numbers,
+The twin searches it as TensorFlow, PyTorch and Caffe do. Values are whole numbers,
 which bfloat16 holds, so that every way in which two, three or four pixels tie is there.
 """
 
@@ -49,7 +49,7 @@ def case(ceil):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_first_largest_gets_it_all(name, ceil, dtype, maybe_jit):
     maps, weights, above = case(ceil)
-    x, w = jnp.asarray(maps, dtype)[None], jnp.asarray(weights, dtype)
+    x, w = (jnp.asarray(v, dtype)[None] for v in (maps, weights))
     found = maybe_jit(jax.grad(lambda x: jnp.sum(w * PATHS[name](x, ceil))))(x)
     expected = references_network.to_first_largest(weights * above, maps, ceil)
     np.testing.assert_array_equal(np.float64(found[0]), expected)
@@ -61,7 +61,7 @@ def test_forward_mode_and_second_derivatives_go_the_same_way(name, ceil):
     maps, weights, above = case(ceil)
     change = whole(*maps.shape, seed=2)
     x, v = (jnp.asarray(values, jnp.float32)[None] for values in (maps, change))
-    w = jnp.asarray(weights, jnp.float32)
+    w = jnp.asarray(weights, jnp.float32)[None]
     apply = lambda x: PATHS[name](x, ceil)  # noqa: E731
     moved = references_network.at_first_largest(change, maps, ceil) * above
     np.testing.assert_array_equal(jax.jvp(apply, (x,), (v,))[1][0], moved)

@@ -122,6 +122,17 @@ _scatter = linear(
 
 
 @jax.custom_jvp
+def _pooled_and_code(maps: Maps) -> tuple[Maps, UInt8[Array, "n _ _ _"]]:
+    return _pooled(maps)
+
+
+@_pooled_and_code.defjvp
+def _pool_tangent(primals: tuple[Maps], tangents: tuple[Maps]) -> tuple[Any, Any]:
+    found, code = _pooled_and_code(*primals)
+    none = np.zeros(code.shape, jax.dtypes.float0)
+    return (found, code), (_gather(*tangents, code), none)
+
+
 def pooled_relu(maps: Maps) -> Maps:
     """Pool 2x2 windows by their maximum, and rectify; a byte a window is kept.
 
@@ -131,10 +142,4 @@ def pooled_relu(maps: Maps) -> Maps:
     Returns:
       Of shape [N, H / 2, W / 2, C].
     """
-    return _pooled(maps)[0]
-
-
-@pooled_relu.defjvp
-def _pool_tangent(primals: tuple[Maps], tangents: tuple[Maps]) -> tuple[Maps, Maps]:
-    found, code = _pooled(*primals)
-    return found, _gather(*tangents, code)
+    return _pooled_and_code(maps)[0]

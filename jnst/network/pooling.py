@@ -29,7 +29,7 @@ class Pooling(NamedTuple):
 
 
 def _larger(one: Array, other: Array) -> Array:
-    # Not `jnp.maximum`, whose derivative at a tie is shared. What is not a number stays.
+    # Not `jnp.maximum`, which shares a derivative at a tie. What is not a number stays.
     return jnp.where((one >= other) | jnp.isnan(one), one, other)
 
 
