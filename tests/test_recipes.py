@@ -71,8 +71,8 @@ def case(name):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_term_equals_the_twin(name, quick_compile):
-    # Eight scaled Newton-Schulz iterations leave 1e-6 of a root.
-    rtol = 5 * TERMS_RTOL if name.startswith("jnst") else TERMS_RTOL
+    # Eight scaled Newton-Schulz iterations leave 5e-5 of a flat picture's roots.
+    rtol = 100 * TERMS_RTOL if name.startswith("jnst") else TERMS_RTOL
     values, _ = case(name)
     expected = twin_terms(name, np.zeros_like(pictures(name)[0]))
     assert values.keys() == expected.keys()
