@@ -112,11 +112,17 @@ def join(histories: Sequence[History]) -> History:
 def _advice(
     objective: Objective, state: State, step: int, term: str, value: float
 ) -> str:
-    rate = float(np.ravel(state.numbers["learning_rate"])[0])
     weight = ""
     if term in objective.names:
         now = float(np.ravel(objective.weights[term])[0])
         weight = f" or {term}_weight (now {now:g})"
+    if step == 0:  # nothing has moved yet: no learning rate would help
+        other = f"lower{weight.removeprefix(' or')}" if weight else "lower weights"
+        return (
+            f"the loss is {value} at step 0, before the image has changed, in {term}: "
+            f"these pictures are out of its range; {other}, or choose another loss"
+        )
+    rate = float(np.ravel(state.numbers["learning_rate"])[0])
     return (
         f"the loss became {value} at step {step}, in {term}; lower learning_rate "
         f"(now {rate:g}){weight}, or try optimizer=adam with clip=true"
