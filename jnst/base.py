@@ -35,15 +35,31 @@ Options = tuple[tuple[str, Any], ...]
 """Options of a loss, (name, value) pairs."""
 
 
-def check_one_of(what: str, value: str, options: Collection[str]) -> None:
+SHOWN = 60
+"""Characters of a value that a message shows."""
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: in a line, not at length."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return f"an array of shape {shape}"
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # of a user's class, or of a number of thousands of digits
+        return f"a value of {type(value).__name__}"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def check_one_of(what: str, value: Any, options: Collection[str]) -> None:
     """Raise `ValueError` naming the closest option if `value` is not in `options`."""
-    if value in options:
+    text = isinstance(value, str)
+    if text and value in options:
         return
-    near = difflib.get_close_matches(value, options, n=1)
+    near = difflib.get_close_matches(value, options, n=1) if text else []
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(
-        f"unknown {what} {value!r}.{hint} Options: {', '.join(sorted(options))}"
-    )
+    known = ", ".join(sorted(options))
+    raise ValueError(f"unknown {what} {shown(value)}.{hint} Options: {known}")
 
 
 def check_same_shape(what: str, first: jax.Array, second: jax.Array) -> None:

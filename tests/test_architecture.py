@@ -21,7 +21,8 @@ every_module = pytest.mark.parametrize("path", MODULES, ids=IDS)
 # row never import each other; "the rest" may, and only `cli` comes after it.
 ORDER = (
     ("base",),
-    ("files", "memory", "linear"),
+    ("bounds", "files", "memory", "linear"),
+    ("fitting",),
     ("program",),
     ("image", "losses", "network"),
     ("weights", "objective", "data"),

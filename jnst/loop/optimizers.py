@@ -9,7 +9,7 @@ compiles nothing. To add one, add a row to `OPTIMIZERS`:
 import dataclasses
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple, get_type_hints
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +17,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Int
 
-from jnst.base import Number, Scalar, check_one_of
+from jnst.base import Number, Scalar, check_one_of, shown
+from jnst.bounds import DECAY, FRACTION, POSITIVE, STEPS, Choice, Range
+from jnst.fitting import check_hashable, declared, fit_fields, fitted, members
 from jnst.loop.lbfgs import torch_lbfgs
-from jnst.objective.term import tidy_fields
 
 RESULTS = ("last", "ema", "best", "after_best")
 MOMENTS = ("resized", "rescaled")
@@ -83,6 +84,7 @@ OPTIMIZERS: dict[str, Callable[..., Any]] = {
 """Factories of optimisers by name."""
 
 
+@fitted
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerFields:
     """How the image moves.
@@ -110,38 +112,24 @@ class OptimizerFields:
     """
 
     optimizer: Any = "adam"
-    learning_rate: Number = 0.02
-    decay_rate: Number = 1.0
-    decay_steps: Number = 100
-    cooldown: Number = 0.0
-    beta1: Number = 0.9
-    beta2: Number = 0.999
-    epsilon: Number = 1e-8
-    memory: int = 10
-    restart_every: int = 0
-    moments: str = "resized"
-    ema: Number = 0.0
-    returns: str = "last"
+    learning_rate: Annotated[Number, POSITIVE] = 0.02
+    decay_rate: Annotated[Number, POSITIVE] = 1.0
+    decay_steps: Annotated[Number, Range(1)] = 100
+    cooldown: Annotated[Number, FRACTION] = 0.0
+    beta1: Annotated[Number, DECAY] = 0.9
+    beta2: Annotated[Number, DECAY] = 0.999
+    epsilon: Annotated[Number, POSITIVE] = 1e-8
+    memory: Annotated[int, Range(1, 1000)] = 10
+    restart_every: Annotated[int, Range(0, STEPS.high)] = 0
+    moments: Annotated[str, Choice(MOMENTS)] = "resized"
+    ema: Annotated[Number, DECAY] = 0.0
+    returns: Annotated[str, Choice(RESULTS)] = "last"
     clip: bool = True
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for the first field that no run could use."""
-        tidy_fields(self)
+        fit_fields(self)
         factory_of(self.optimizer)
-        check_one_of("returns", self.returns, RESULTS)
-        check_one_of("moments", self.moments, MOMENTS)
-        for name in ("learning_rate", "decay_rate", "epsilon"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name, low in (("decay_steps", 1), ("memory", 1), ("restart_every", 0)):
-            if not low <= getattr(self, name) < float("inf"):
-                value = getattr(self, name)
-                raise ValueError(f"{name} must be at least {low}, got {value}")
-        for name in ("ema", "beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
-        if not 0 <= self.cooldown <= 1:
-            raise ValueError(f"cooldown must be in [0, 1], got {self.cooldown}")
         if self.cooldown and self.optimizer in ("lbfgs", "lbfgs_torch"):
             raise ValueError(
                 f"optimizer={self.optimizer} learns from the steps it asked for, which "
@@ -149,8 +137,12 @@ class OptimizerFields:
             )
 
 
-NUMBERS = tuple(k for k, v in get_type_hints(OptimizerFields).items() if v == Number)
-"""Fields that are arrays in a program: all of this type."""
+NUMBERS = tuple(
+    name
+    for name, kind in declared(OptimizerFields).items()
+    if float in dict(members(kind))
+)
+"""Fields that are arrays in a program: all that are numbers and not whole ones."""
 
 
 class Rule(NamedTuple):
@@ -186,8 +178,9 @@ def factory_of(optimizer: Any) -> Any:
         known = ", ".join(sorted(OPTIMIZERS))
         raise ValueError(
             f"optimizer must be one of {known}, or an optax transformation such as "
-            f"optax.adamw(0.1), got {optimizer!r}"
+            f"optax.adamw(0.1), got {shown(optimizer)}"
         )
+    check_hashable("optimizer", optimizer)
     return optimizer
 
 

@@ -8,9 +8,11 @@ does not get.
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from jnst.base import Scalar, Statistic, check_one_of
+from jnst.base import Scalar, Statistic, check_one_of, shown
+from jnst.bounds import NOT_NEGATIVE, POSITIVE, Range
+from jnst.fitting import fit
 
 RUN_TIME_OPTIONS = ("key", "image_size", "masks")
 """Keyword arguments that the loop supplies, never a recipe."""
@@ -115,6 +117,65 @@ def check_options(
         if not known:
             raise ValueError(f"loss {loss!r} takes no options, got {name!r}")
         check_one_of(f"option of loss {loss!r}", name, known)
+
+
+ROWS: dict[str, Any] = {"style": StyleLoss, "content": ContentLoss, "image": ImageLoss}
+"""What a row of a table is, by the kind of its losses."""
+COUNT, NATURAL = Range(1, 2**24), Range(0, 2**24)
+"""Whole numbers that count positions or steps: float32 tells no more apart."""
+OPTION_RANGES: dict[str, Range] = {
+    "bandwidth": POSITIVE,
+    "bins": NATURAL,
+    "epsilon": NOT_NEGATIVE,
+    "log_epsilon": NOT_NEGATIVE,
+    "max_iterations": COUNT,
+    "multiplier": POSITIVE,
+    "patch": COUNT,
+    "pool": COUNT,
+    "samples": NATURAL,
+    "sigma2": POSITIVE,
+    "stride": COUNT,
+    "style_samples": COUNT,
+    "threshold": NOT_NEGATIVE,
+}
+"""Bounds of options, by name, whichever of our losses has them."""
+
+
+def check_row(name: str, kind: str, row: Any) -> None:
+    """Raise `ValueError` if a row of a loss table is none.
+
+    Args:
+      name: Key of the loss.
+      kind: Key of `ROWS`.
+      row: What the table has for it.
+    """
+    wanted = ROWS[kind]
+    if not isinstance(row, wanted):
+        raise ValueError(
+            f"the row of {kind} loss {name!r} must be a jnst.losses.{wanted.__name__}, "
+            f"got {type(row).__name__} {shown(row)}"
+        )
+    for field, value in row._asdict().items():
+        if wanted.__annotations__[field] not in (str, bool) and not (
+            callable(value) or (value is None and field in wanted._field_defaults)
+        ):
+            raise ValueError(
+                f"{field} of {kind} loss {name!r} must be a function, got "
+                f"{shown(value)}"
+            )
+
+
+def check_values(
+    loss: str, options: Mapping[str, Any], *functions: Callable[..., Any]
+) -> None:
+    """Raise `ValueError` for an option of another type or out of bounds."""
+    for function in functions:
+        for name, parameter in inspect.signature(function).parameters.items():
+            if name in options:
+                kind = parameter.annotation
+                typed = kind is not parameter.empty and not isinstance(kind, str)
+                declared = Annotated[kind, OPTION_RANGES.get(name)] if typed else Any
+                fit(f"option {name} of loss {loss!r}", options[name], declared)
 
 
 def as_float(value: Any, annotation: Any) -> Any:

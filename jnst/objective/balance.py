@@ -18,7 +18,7 @@ from jnst.network.layers import IMAGE_LAYER
 from jnst.objective.features import Own, layers_of
 from jnst.objective.fields import ObjectiveFields
 from jnst.objective.making import Pictures, build, weight_arrays
-from jnst.objective.term import Term, kind_of
+from jnst.objective.term import Term, is_joint, kind_of
 from jnst.objective.value import Objective, layer_losses
 from jnst.program import compiled
 
@@ -148,11 +148,12 @@ def _matched(term: Term, measure: Term, ours: np.ndarray, theirs: np.ndarray) ->
     weights, layers = weight_arrays([measure])
     shares = np.asarray(layers.get(measure.name, np.ones(1)))
     wanted = float(weights[measure.name]) * shares * theirs
-    if term.layers and len(ours) == len(wanted) and (ours > 0).all():
+    joint = is_joint(term.loss)
+    if term.layers and not joint and len(ours) == len(wanted) and (ours > 0).all():
         found = tuple(float(w) for w in wanted / ours)
         return dataclasses.replace(term, weight=1.0, layer_weights=found)
     weight = np.linalg.norm(wanted) / np.linalg.norm(ours)
-    equal = (1.0,) * len(term.layers)
+    equal = () if joint else (1.0,) * len(term.layers)
     return dataclasses.replace(term, weight=float(weight), layer_weights=equal)
 
 

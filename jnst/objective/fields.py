@@ -2,12 +2,15 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Annotated, Any
 
-from jnst.base import check_one_of
+from jnst.base import shown
+from jnst.bounds import SCALE, Choice
+from jnst.fitting import fit_fields, fitted, plain
 from jnst.network.convolution import CONVOLUTIONS
 from jnst.network.pooling import POOLINGS
 from jnst.network.vgg import PADDINGS
-from jnst.objective.term import Term, tidy_fields
+from jnst.objective.term import Term
 
 VGG_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 TERMS = (
@@ -18,6 +21,7 @@ TERMS = (
 """The terms of a recipe that does not say otherwise."""
 
 
+@fitted
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ObjectiveFields:
     """What an image is compared by.
@@ -42,33 +46,40 @@ class ObjectiveFields:
     terms: tuple[Term, ...] = TERMS
     normalize_gradients: bool = False
     diagnostics: bool = False
-    pooling: str = "max"
+    pooling: Annotated[str, Choice(POOLINGS)] = "max"
     pooling_rescale: bool = False
     pooling_ceil: bool = False
-    padding: str = "zeros"
-    padding_layers: str = "all"
-    white: float = 255.0
-    dtype: str = "float32"
-    convolution: str = "auto"
-    pixel_scale: float = 1.0
+    padding: Annotated[str, Choice(PADDINGS)] = "zeros"
+    padding_layers: Annotated[str, Choice(("all", "first"))] = "all"
+    white: Annotated[float, SCALE] = 255.0
+    dtype: Annotated[str, Choice(("float32", "bfloat16"))] = "float32"
+    convolution: Annotated[str, Choice(CONVOLUTIONS)] = "auto"
+    pixel_scale: Annotated[float, SCALE] = 1.0
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for the first field that no run could use."""
-        tidy_fields(self)
+        object.__setattr__(self, "terms", terms_of(self.terms))
+        fit_fields(self)
         _check_terms(self.terms)
-        check_one_of("pooling", self.pooling, POOLINGS)
-        check_one_of("padding", self.padding, PADDINGS)
-        check_one_of("padding_layers", self.padding_layers, ("all", "first"))
-        check_one_of("dtype", self.dtype, ("float32", "bfloat16"))
-        check_one_of("convolution", self.convolution, CONVOLUTIONS)
         if self.convolution == "winograd" and not winograd_serves(self):
             raise ValueError(
                 "convolution=winograd needs dtype=float32, and padding=zeros or "
                 "padding_layers=first; set convolution=auto"
             )
-        for name in ("white", "pixel_scale"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+
+
+def terms_of(value: Any) -> tuple[Term, ...]:
+    """Return terms as a tuple.
+
+    Raises:
+      ValueError: If something else is among them.
+    """
+    terms = plain(value)
+    for term in terms if isinstance(terms, tuple) else (terms,):
+        if not isinstance(term, Term):
+            kind = type(term).__name__
+            raise ValueError(f"terms must be of jnst.Term, got {kind} {shown(term)}")
+    return terms if isinstance(terms, tuple) else (terms,)
 
 
 def _check_terms(terms: Sequence[Term]) -> None:

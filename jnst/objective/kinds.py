@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jnst.base import Features, Options, Statistic
+from jnst.base import Features, Options, Scalar, Statistic, shown
 from jnst.losses.gradients import normalise_gradient
 from jnst.losses.rows import with_options
 from jnst.objective.features import View
@@ -26,6 +26,7 @@ class Part(NamedTuple):
     Attributes:
       name: Its name.
       kind: Key of `KINDS`.
+      loss: Name of the loss, for messages.
       row: Row of the table that the loss is from, or the user's function.
       layers: See `Term`, as all that follows.
       options: Options of the loss.
@@ -35,6 +36,7 @@ class Part(NamedTuple):
 
     name: str
     kind: str
+    loss: str
     row: Any
     layers: tuple[str, ...]
     options: Options
@@ -60,6 +62,24 @@ class Against(NamedTuple):
 
 def _chosen(features: Features, part: Part) -> Features:
     return {layer: features[layer] for layer in part.layers}
+
+
+def _checked(part: Part, loss: Callable[..., Any]) -> Callable[..., Scalar]:
+    """Let a loss raise `ValueError` with its name if it gives no scalar."""
+
+    def scalar(*arguments: Any, **options: Any) -> Scalar:
+        value = loss(*arguments, **options)
+        found = jnp.asarray(value) if isinstance(value, float) else value
+        shape, dtype = (getattr(found, name, None) for name in ("shape", "dtype"))
+        if shape != () or not jnp.issubdtype(dtype or int, jnp.floating):
+            given = f"{dtype} {shown(found)}" if dtype else shown(found)
+            raise ValueError(
+                f"loss {part.loss!r} of term {part.name!r} must be a scalar, got "
+                f"{given}"
+            )
+        return jnp.asarray(found)
+
+    return scalar
 
 
 def _by_layer(
@@ -118,6 +138,7 @@ def _style_losses(part: Part, view: View, against: Against) -> Losses:
         def loss(x: Any, known: Any, statistic=statistic, distance=distance) -> Any:
             return distance(statistic(x), known)
 
+        loss = _checked(part, loss)
         loss = normalise_gradient(loss) if against.normalise else loss
         each = [_by_layer(part, loss, features, style) for style in styles]
         found.append(each[0] if len(each) == 1 else against.shares @ jnp.stack(each))
@@ -141,7 +162,7 @@ def _content_targets(
 
 def _content_losses(part: Part, view: View, against: Against) -> Losses:
     options = dict(part.options) | ({"key": against.key} if part.row.keyed else {})
-    loss = with_options(part.row.distance, options)
+    loss = _checked(part, with_options(part.row.distance, options))
     loss = normalise_gradient(loss) if against.normalise else loss
     levels = zip(view.levels, against.target, strict=False)
     return _over_levels([_by_layer(part, loss, *level) for level in levels])
@@ -160,7 +181,7 @@ def _image_targets(
 
 
 def _image_losses(part: Part, view: View, against: Against) -> Losses:
-    value = with_options(part.row.value, dict(part.options))
+    value = _checked(part, with_options(part.row.value, dict(part.options)))
     constants = () if part.row.constants is None else (against.target,)
     return jnp.stack([value(view.image, *constants)])
 
@@ -172,15 +193,10 @@ def _no_targets(
 
 
 def _own_losses(part: Part, view: View, against: Against) -> Losses:
-    loss = normalise_gradient(part.row) if against.normalise else part.row
+    loss = _checked(part, part.row)
+    loss = normalise_gradient(loss) if against.normalise else loss
     levels = view.levels[: part.pyramid]
-    found = [jnp.asarray(loss(_chosen(level, part))) for level in levels]
-    if found[0].shape != ():
-        raise ValueError(
-            f"the loss of term {part.name!r} must be a scalar, got an array of shape "
-            f"{found[0].shape}"
-        )
-    return _over_levels([each.reshape(1) for each in found])
+    return _over_levels([loss(_chosen(level, part)).reshape(1) for level in levels])
 
 
 class Kind(NamedTuple):

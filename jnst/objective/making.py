@@ -52,8 +52,10 @@ def part_of(term: Term, extract: PyTree) -> Part:
             f"term {term.name!r} is a function: name the layers it looks at, as in "
             f"Term({term.name!r}, function, ('relu3_1',)), or 'image' for pixels"
         )
+    loss = getattr(term.loss, "__name__", type(term.loss).__name__)
+    loss = term.loss if isinstance(term.loss, str) else loss
     kept = term.layers, term.options, term.pyramid, term.blend
-    return Part(term.name, kind, row, *kept)
+    return Part(term.name, kind, loss, row, *kept)
 
 
 def _batched(part: Part, pictures: Pictures) -> bool:

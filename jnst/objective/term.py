@@ -6,9 +6,11 @@ The field of a term has a name of its own, TERM_FIELD: the weight of the term `s
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from typing import Annotated, Any
 
-from jnst.base import Features, Number, Options, Scalar, check_one_of
+from jnst.base import Features, Number, Options, Scalar, check_one_of, shown
+from jnst.bounds import WEIGHT, Choice, Range
+from jnst.fitting import check_hashable, declared, fit_fields, fitted
 from jnst.losses import (
     CONTENT_LOSSES,
     IMAGE_LOSSES,
@@ -16,7 +18,7 @@ from jnst.losses import (
     check_options,
     functions_of,
 )
-from jnst.losses.rows import RUN_TIME_OPTIONS
+from jnst.losses.rows import RUN_TIME_OPTIONS, check_row, check_values
 
 TABLES: dict[str, Mapping[str, Any]] = {
     "style": STYLE_LOSSES,
@@ -27,8 +29,11 @@ TABLES: dict[str, Mapping[str, Any]] = {
 OWN = "own"
 """The kind of a term whose loss is a function and no row of a table."""
 BLENDS = ("losses", "statistics")
+LEVELS = Range(1, 16)
+"""Of a pyramid: halved as often, the largest image is a pixel."""
 
 
+@fitted
 @dataclasses.dataclass(frozen=True)
 class Term:
     """One term of an objective.
@@ -38,10 +43,12 @@ class Term:
       loss: Key of `STYLE_LOSSES`, `CONTENT_LOSSES` or `IMAGE_LOSSES`, which decides the
         kind of the term; or a function from {layer: features [1, h, w, C]} to a scalar.
       layers: Layers it looks at, by any usual name; none for a loss on the image alone.
+        A name alone is one layer.
       weight: Multiplies the loss, >= 0; 0 leaves the term out. "balance" asks for the
         weight that gives it the gradient that the recipe's own term of this name, or of
         this kind, has at the first image.
-      layer_weights: One factor a layer; empty for 1 / number of layers each.
+      layer_weights: One factor a layer; empty for 1 / number of layers each. None for
+        a loss that takes all layers at once, and weighs them itself.
       options: Options of the loss, (name, value) pairs.
       pyramid: Levels of an image pyramid, each half the size of the one before, over
         which the loss is averaged; 1 for the image alone.
@@ -52,57 +59,51 @@ class Term:
     name: str
     loss: str | Callable[[Features], Scalar]
     layers: tuple[str, ...] = ()
-    weight: Number | str = 1.0
-    layer_weights: tuple[float, ...] = ()
+    weight: Annotated[Number, WEIGHT] | Annotated[str, Choice(("balance",))] = 1.0
+    layer_weights: tuple[Annotated[float, WEIGHT], ...] = ()
     options: Options = ()
-    pyramid: int = 1
-    blend: str = "losses"
+    pyramid: Annotated[int, LEVELS] = 1
+    blend: Annotated[str, Choice(BLENDS)] = "losses"
 
     def __post_init__(self) -> None:
         """Bring values to their types, and raise `ValueError` for what cannot run."""
-        tidy_fields(self)
         _check_name(self.name)
         kind = kind_of(self.loss)
+        fit_fields(self, prefix=f"{self.name}_")
         _check_layers(self, kind)
-        _check_numbers(self)
+        _check_layer_weights(self)
         _check_loss(self, kind)
 
 
 TERM_FIELDS: dict[str, Any] = {
-    name: kind for name, kind in get_type_hints(Term).items() if name != "name"
+    name: kind for name, kind in declared(Term).items() if name != "name"
 }
-"""Types of a term's fields, by name."""
-
-
-def tidy(value: Any, kind: Any) -> Any:
-    """Bring a field's value to its type: lists and mappings to tuples, 1 to 1.0."""
-    if isinstance(value, Mapping):
-        value = tuple(value.items())
-    if isinstance(value, list):
-        value = tuple(value)
-    floats = kind in (Number, Number | str, float)
-    return float(value) if floats and type(value) is int else value
-
-
-def tidy_fields(instance: Any) -> None:
-    """Apply `tidy` to every field of a frozen dataclass while it is made."""
-    for name, kind in get_type_hints(type(instance)).items():
-        object.__setattr__(instance, name, tidy(getattr(instance, name), kind))
+"""Types and bounds of a term's fields, by name."""
 
 
 def kind_of(loss: Any) -> str:
     """Return the kind of a loss: "style", "content", "image", or `OWN`.
 
     Raises:
-      ValueError: If it is neither in a table nor a function.
+      ValueError: If it is neither in a table nor a function, or its row is none.
     """
     if callable(loss):
+        check_hashable("loss", loss)
         return OWN
     for kind, table in TABLES.items():
-        if loss in table:
+        if isinstance(loss, str) and loss in table:
+            check_row(loss, kind, table[loss])
             return kind
-    check_one_of("loss", str(loss), [name for t in TABLES.values() for name in t])
-    raise ValueError(f"a loss is a name or a function, got {loss!r}")
+    if not isinstance(loss, str):
+        raise ValueError(f"a loss is a name or a function, got {shown(loss)}")
+    check_one_of("loss", loss, [name for t in TABLES.values() for name in t])
+    return OWN  # not come to
+
+
+def is_joint(loss: Any) -> bool:
+    """Tell whether a loss takes all its layers at once, and so weighs them itself."""
+    kind = kind_of(loss)
+    return kind == OWN or (kind == "style" and STYLE_LOSSES[loss].joint)
 
 
 def kind_after(term: Term, loss: Any) -> str:
@@ -112,9 +113,9 @@ def kind_after(term: Term, loss: Any) -> str:
       ValueError: If there is no such loss, naming the closest of the term's kind.
     """
     before = kind_of(term.loss)
-    known = any(loss in table for table in TABLES.values()) or callable(loss)
-    if not known and before != OWN:
-        check_one_of(f"{before} loss", str(loss), TABLES[before])
+    text = isinstance(loss, str)
+    if text and before != OWN and not any(loss in table for table in TABLES.values()):
+        check_one_of(f"{before} loss", loss, TABLES[before])
     return kind_of(loss)
 
 
@@ -126,10 +127,12 @@ def split_name(name: str) -> tuple[str, str] | None:
     return None
 
 
-def _check_name(name: str) -> None:
-    if not name.isidentifier() or name.startswith("_") or name == "loss":
+def _check_name(name: Any) -> None:
+    word = isinstance(name, str) and name.isidentifier()
+    if not word or name.startswith("_") or name == "loss":
         raise ValueError(
-            f"a term's name must be a word such as 'style', not 'loss', got {name!r}"
+            "a term's name must be a word such as 'style', not 'loss', got "
+            f"{shown(name)}"
         )
 
 
@@ -140,24 +143,33 @@ def _check_layers(term: Term, kind: str) -> None:
         raise ValueError(
             f"{term.name}_layers must be empty: {term.loss!r} looks at the image alone"
         )
-    if term.layer_weights and len(term.layer_weights) != len(term.layers):
+    if kind == "image" and term.pyramid > 1:
         raise ValueError(
-            f"{term.name}_layer_weights has {len(term.layer_weights)} values "
-            f"for {len(term.layers)} layers"
+            f"{term.name}_pyramid must be 1, got {term.pyramid}: {term.loss!r} looks "
+            "at the image alone"
         )
 
 
-def _check_numbers(term: Term) -> None:
-    if isinstance(term.weight, str):
-        check_one_of(f"{term.name}_weight", term.weight, ("balance",))
-    elif not 0 <= term.weight < float("inf"):
-        raise ValueError(f"{term.name}_weight must be at least 0, got {term.weight}")
-    if not term.pyramid >= 1:
-        raise ValueError(f"{term.name}_pyramid must be at least 1, got {term.pyramid}")
+def _check_layer_weights(term: Term) -> None:
+    given, name = term.layer_weights, f"{term.name}_layer_weights"
+    if given and is_joint(term.loss):
+        who = shown(term.loss) if isinstance(term.loss, str) else "a function"
+        raise ValueError(
+            f"{name} must be empty, got {shown(given)}: {who} takes all layers at once "
+            "and weighs them itself"
+        )
+    if given and len(given) != len(term.layers):
+        raise ValueError(
+            f"{name} has {len(given)} values for {len(term.layers)} layers"
+        )
+    if given and not any(given):
+        raise ValueError(
+            f"{name} must not be all 0, got {shown(given)}; {term.name}_weight=0 "
+            "leaves the term out"
+        )
 
 
 def _check_loss(term: Term, kind: str) -> None:
-    check_one_of(f"{term.name}_blend", term.blend, BLENDS)
     if kind == OWN:
         if term.options:
             raise ValueError(f"{term.name}_options: a function takes no options")
@@ -167,6 +179,7 @@ def _check_loss(term: Term, kind: str) -> None:
     for option in RUN_TIME_OPTIONS:
         if option in options:
             raise ValueError(f"{option} is set by the loop, not by {term.name}_options")
+    check_values(loss, options, *functions_of(loss))
     mixes = kind == "style" and STYLE_LOSSES[loss].blend
     if term.blend == "statistics" and not mixes:
         raise ValueError(

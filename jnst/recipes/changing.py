@@ -7,7 +7,8 @@ from typing import Any
 
 from jnst.base import check_one_of
 from jnst.loop.optimizers import NUMBERS, names_used
-from jnst.objective.term import Term, kind_after
+from jnst.objective.fields import terms_of
+from jnst.objective.term import Term, is_joint, kind_after
 from jnst.recipes.recipe import Recipe
 from jnst.recipes.table import RECIPES
 
@@ -37,8 +38,8 @@ def resolve(recipe: str | Recipe, changes: Mapping[str, Any]) -> Recipe:
       ValueError: For an unknown recipe or field, or a value no run could use.
     """
     recipe = named(recipe)
-    terms = tuple(changes.get("terms", recipe.objective.terms))
-    followers = [_following(t, changes) for t in terms if isinstance(t, Term)]
+    terms = terms_of(changes.get("terms", recipe.objective.terms))
+    followers = [_following(term, changes) for term in terms]
     follow = {k: v for each in followers for k, v in each.items() if k not in changes}
     changed = dataclasses.replace(recipe, **follow, **changes)
     for line in unheeded(changed, changes):
@@ -50,18 +51,19 @@ def _following(term: Term, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a term that follow from others that change.
 
     Options belong to a loss and weights of layers to layers; a style loss other than
-    the recipe's own has no weight yet, so that it is balanced.
+    the recipe's own has no weight yet, so that it is balanced. A loss that takes all
+    layers at once weighs them itself.
     """
     name, follow = term.name, {}
     loss = changes.get(f"{name}_loss", term.loss)
+    kind = kind_after(term, loss)
     if loss != term.loss:
         follow[f"{name}_options"] = ()
-        kind = kind_after(term, loss)
         if kind == "style":
             follow |= {f"{name}_weight": "balance", f"{name}_blend": "losses"}
         if kind == "image":
-            follow[f"{name}_layers"] = ()
-    if f"{name}_layers" in {**changes, **follow}:
+            follow |= {f"{name}_layers": (), f"{name}_pyramid": 1}
+    if f"{name}_layers" in {**changes, **follow} or is_joint(loss):
         follow[f"{name}_layer_weights"] = ()
     return follow
 

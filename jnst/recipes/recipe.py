@@ -10,29 +10,23 @@ made from flat names, and read by them.
 """
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Unpack, get_type_hints
+from typing import Annotated, Any, Unpack
 
-from jnst.base import check_one_of
+from jnst.base import check_one_of, shown
+from jnst.bounds import SEED, Choice
+from jnst.fitting import declared, fit_fields, fitted
 from jnst.loop.initial import INITS
 from jnst.loop.optimizers import OptimizerFields
-from jnst.objective.fields import ObjectiveFields
-from jnst.objective.term import (
-    TERM_FIELDS,
-    Term,
-    kind_after,
-    split_name,
-    tidy,
-    tidy_fields,
-)
+from jnst.objective.fields import TERMS, ObjectiveFields, terms_of
+from jnst.objective.term import TERM_FIELDS, Term, kind_after, split_name
 from jnst.recipes.changes import RecipeChanges
+from jnst.recipes.guesses import guess
 from jnst.recipes.schedule import ScheduleFields
 
-LARGEST_SEED = 2**32 - 1
 
-
+@fitted
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunFields:
     """What a run begins with.
@@ -44,18 +38,14 @@ class RunFields:
       source: Paper or code, and where we depart from it.
     """
 
-    init: str = "content"
+    init: Annotated[str, Choice(INITS)] = "content"
     weights: tuple[str, ...] = ("vgg19",)
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     source: str = ""
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for the first field that no run could use."""
-        tidy_fields(self)
-        check_one_of("init", self.init, INITS)
-        if not 0 <= self.seed <= LARGEST_SEED:
-            low = "at least 0" if self.seed < 0 else f"at most {LARGEST_SEED}"
-            raise ValueError(f"seed must be {low}, got {self.seed}")
+        fit_fields(self)
 
 
 PARTS: dict[str, Any] = {
@@ -105,14 +95,17 @@ class Recipe:
         given: Mapping[str, Any] = fields
         flat = {k: v for k, v in given.items() if k not in PARTS}
         changes: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
-        types = flat_types()
         for name, value in flat.items():
             if name in HOMES:
-                changes[HOMES[name]][name] = tidy(value, types[name])
+                changes[HOMES[name]][name] = value
         for part, kind in PARTS.items():
-            whole = given.get(part) or kind()
+            whole = given.get(part, kind())
+            if not isinstance(whole, kind):
+                raise ValueError(
+                    f"{part} must be a {kind.__name__}, got {shown(whole)}"
+                )
             if part == "objective":
-                terms = changes[part].pop("terms", whole.terms)
+                terms = terms_of(changes[part].get("terms", whole.terms))
                 changes[part]["terms"] = _changed_terms(terms, flat)
             if changes[part]:
                 whole = dataclasses.replace(whole, **changes[part])
@@ -142,32 +135,29 @@ class Recipe:
 
 
 def flat_types() -> dict[str, Any]:
-    """Return the types of all fields that are not a term's, in order."""
-    return {k: v for kind in PARTS.values() for k, v in get_type_hints(kind).items()}
+    """Return types and bounds of all fields that are not a term's, in order."""
+    return {k: v for kind in PARTS.values() for k, v in declared(kind).items()}
 
 
 def check_field(name: str) -> None:
     """Raise `ValueError` naming the closest field if `name` could be none."""
     if name in HOMES or name in PARTS or split_name(name):
         return
-    usual = [f"{term.name}_{field}" for term in Recipe().terms for field in TERM_FIELDS]
-    near = difflib.get_close_matches(name, [*HOMES, *usual], n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    usual = [f"{term.name}_{field}" for term in TERMS for field in TERM_FIELDS]
     raise ValueError(
-        f"unknown recipe field {name!r}.{hint} See `jnst recipes jnst` for all."
+        f"unknown recipe field {name!r}.{guess(name, [*HOMES, *usual])} See `jnst "
+        "recipes jnst` for all."
     )
 
 
-def _changed_terms(terms: Any, flat: Mapping[str, Any]) -> tuple[Term, ...]:
+def _changed_terms(
+    terms: tuple[Term, ...], flat: Mapping[str, Any]
+) -> tuple[Term, ...]:
     """Change fields of terms by their flat names.
 
     Raises:
       ValueError: For a field that is none, or of a term that is not there.
     """
-    terms = tuple(terms)
-    for term in terms:
-        if not isinstance(term, Term):
-            raise ValueError(f"terms must be of jnst.Term, got {type(term).__name__}")
     names = [term.name for term in terms]
     changes: dict[str, dict[str, Any]] = {}
     for name, value in flat.items():
@@ -175,8 +165,7 @@ def _changed_terms(terms: Any, flat: Mapping[str, Any]) -> tuple[Term, ...]:
         found = None if name in HOMES else split_name(name)
         if found:
             check_one_of(f"term, in {name!r}: term", found[0], names)
-            tidied = tidy(value, TERM_FIELDS[found[1]])
-            changes.setdefault(found[0], {})[found[1]] = tidied
+            changes.setdefault(found[0], {})[found[1]] = value
     return tuple(
         _changed(term, changes[name]) if name in changes else term
         for term, name in zip(terms, names, strict=True)

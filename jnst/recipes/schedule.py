@@ -2,17 +2,20 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from jnst.base import Number, check_one_of
+from jnst.base import Number
+from jnst.bounds import SIDE, STEPS, Choice, Range
+from jnst.fitting import fit_fields, fitted
 from jnst.image import RESIZE_METHODS, ROUNDINGS, SIDES, fit_shape, resize_image
-from jnst.objective.term import tidy_fields
 
 Shape = tuple[int, int]
+Ratio = Annotated[int, SIDE._replace(text="two numbers above 0")]
 
 
+@fitted
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScheduleFields:
     """How many steps at which sizes.
@@ -35,39 +38,28 @@ class ScheduleFields:
       resize: Method of `jnst.image.RESIZE_METHODS`.
     """
 
-    steps: int | None = None
-    scale_steps: tuple[int, ...] = (500,)
-    scale_ratio: Number = 1.0
-    min_size_px: int = 128
-    size_px: int = 512
-    size_side: str = "longer"
-    size_rounding: str = "nearest"
-    aspect: tuple[int, ...] = ()
-    style_size_px: int = 0
-    style_aspect: tuple[int, ...] = ()
+    steps: Annotated[int, STEPS] | None = None
+    scale_steps: tuple[Annotated[int, STEPS], ...] = (500,)
+    scale_ratio: Annotated[Number, Range(1)] = 1.0
+    min_size_px: Annotated[int, SIDE] = 128
+    size_px: Annotated[int, SIDE] = 512
+    size_side: Annotated[str, Choice(SIDES)] = "longer"
+    size_rounding: Annotated[str, Choice(ROUNDINGS)] = "nearest"
+    aspect: tuple[Ratio, ...] = ()
+    style_size_px: Annotated[int, Range(0, SIDE.high)] = 0
+    style_aspect: tuple[Ratio, ...] = ()
     style_fit: bool = False
     style_enlarge: bool = True
-    resize: str = "bicubic"
+    resize: Annotated[str, Choice(RESIZE_METHODS)] = "bicubic"
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for the first field that no run could use."""
-        tidy_fields(self)
-        check_one_of("size_side", self.size_side, SIDES)
-        check_one_of("size_rounding", self.size_rounding, ROUNDINGS)
-        check_one_of("resize", self.resize, RESIZE_METHODS)
-        least = {"min_size_px": 1, "size_px": 1, "scale_ratio": 1, "style_size_px": 0}
-        for name, low in least.items():
-            if not low <= getattr(self, name) < float("inf"):
-                value = getattr(self, name)
-                raise ValueError(f"{name} must be at least {low}, got {value}")
+        fit_fields(self)
         if not self.scale_steps:
             raise ValueError("scale_steps must not be empty")
-        for steps in (self.steps, *self.scale_steps):
-            if steps is not None and steps < 1:
-                raise ValueError(f"steps must be at least 1, got {steps}")
         for name in ("aspect", "style_aspect"):
             aspect = getattr(self, name)
-            if aspect and (len(aspect) != 2 or min(aspect) < 1):
+            if aspect and len(aspect) != 2:
                 raise ValueError(f"{name} must be two numbers above 0, got {aspect}")
 
 
@@ -166,7 +158,7 @@ def _fit(
     if source.plain:
         return fit_shape(source.shape, size_px, side=side or "longer")
     aspect = fields.style_aspect if style else fields.aspect
-    return fit_shape(
+    shape = fit_shape(
         source.shape,
         size_px,
         side=side or fields.size_side,
@@ -174,6 +166,12 @@ def _fit(
         aspect=(aspect[0], aspect[1]) if aspect else None,
         enlarge=fields.style_enlarge or not style,
     )
+    if max(shape) > SIDE.high:
+        raise ValueError(
+            f"size_px={size_px} on the {fields.size_side} side makes an image of "
+            f"{shape[0]}x{shape[1]} (height x width), more than {SIDE.high} a side"
+        )
+    return shape
 
 
 def stages(

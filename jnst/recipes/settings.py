@@ -4,28 +4,18 @@ import ast
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
-from jnst.base import Number, Options
+from jnst.base import Options, shown
+from jnst.bounds import Choice
+from jnst.fitting import in_words, item_of, members
 from jnst.image import read_metadata
 from jnst.objective.term import TERM_FIELDS, Term, split_name
 from jnst.recipes.recipe import HOMES, Recipe, check_field, flat_types
 
-WORDS = {
-    Number: "a number",
-    float: "a number",
-    Number | str: "a number or balance",
-    int: "a whole number",
-    int | None: "a whole number or none",
-    bool: "true or false",
-    Options: "name=value pairs",
-    tuple[int, ...]: "whole numbers with commas between",
-    tuple[float, ...]: "numbers with commas between",
-}
-
 
 def field_types(recipe: Recipe) -> dict[str, Any]:
-    """Return the type of every field of a recipe by its flat name, in order."""
+    """Return type and bounds of every field of a recipe by its flat name, in order."""
     types: dict[str, Any] = {}
     for name, kind in flat_types().items():
         if name != "terms":
@@ -37,7 +27,7 @@ def field_types(recipe: Recipe) -> dict[str, Any]:
 
 
 def type_of(name: str) -> Any:
-    """Return the type of a field by its flat name.
+    """Return type and bounds of a field by its flat name.
 
     Raises:
       ValueError: If it could be no field.
@@ -70,8 +60,13 @@ def _read(name: str, kind: Any, value: str) -> Any:
     try:
         return _parse(kind, value)
     except (ValueError, SyntaxError):
-        wanted = WORDS.get(kind) or getattr(kind, "__name__", str(kind))
-        raise ValueError(f"{name} must be {wanted}, got {value!r}") from None
+        pairs = kind == Options
+        wanted = "name=value pairs" if pairs else in_words(kind)
+        several = pairs or item_of(kind) is not None
+        between = " with commas between" if several else ""
+        raise ValueError(
+            f"{name} must be {wanted}{between}, got {shown(value)}"
+        ) from None
 
 
 def parse_term(text: str) -> Term:
@@ -101,26 +96,29 @@ def parse_term(text: str) -> Term:
 
 
 def _parse(kind: Any, text: str) -> Any:
+    """Read text as a type; raise `ValueError` if it is none of that."""
     if kind == Options:
         pairs = (part.partition("=") for part in text.split(",") if part)
         return tuple((key, _literal(value)) for key, _, value in pairs)
-    if get_origin(kind) is tuple:
-        return tuple(get_args(kind)[0](part) for part in text.split(",") if part)
-    if kind is bool:
+    item, kinds = item_of(kind), dict(members(kind))
+    if item is not None:
+        return tuple(_parse(item, part) for part in text.split(",") if part)
+    if type(None) in kinds and text.lower() == "none":
+        return None
+    words = kinds.get(str)
+    if str in kinds and isinstance(words, Choice) and text in words.options:
+        return text
+    if bool in kinds:
         return bool(("false", "true").index(text.lower()))
-    if kind == int | None:
-        return None if text.lower() == "none" else int(text)
-    if kind == Number | str:
-        return text if text == "balance" else float(text)
-    if kind in (Number, float):
+    if float in kinds:
         return float(text)
-    return int(text) if kind is int else text
+    return int(text) if int in kinds else text
 
 
 def _literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
 
 
@@ -154,12 +152,16 @@ def read_record(document: Mapping[str, Any]) -> Recipe:
     terms = fields.pop("terms", None)
     try:
         if terms is not None:
-            fields["terms"] = tuple(
-                Term(**{k: _tuples(v) for k, v in each.items()}) for each in terms
-            )
+            fields["terms"] = tuple(_read_term(each) for each in terms)
         return Recipe(**fields)
     except TypeError as error:
         raise ValueError(f"the record holds no recipe: {error}") from None
+
+
+def _read_term(document: Any) -> Term:
+    if not isinstance(document, Mapping):
+        raise TypeError(f"a term is {shown(document)}")
+    return Term(**{k: _tuples(v) for k, v in document.items()})
 
 
 def read_png(path: str | Path) -> Recipe:
