@@ -68,6 +68,8 @@ STEPS = Range(1, 10**7)
 SIDE = Range(1, 65535)
 """Of an image in pixels."""
 SEED = Range(0, 2**32 - 1)
+NATURAL = Range(0, 2**24)
+"""Whole numbers that count; float32 tells larger ones not all apart."""
 FINITE, WHOLE = Range(-LARGEST), Range(-(2**31), 2**31 - 1)
 """What holds where nothing is declared."""
 

@@ -10,12 +10,13 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from jnst.base import Params, check_one_of
+from jnst.base import Params, check_one_of, shown
 from jnst.losses.rows import least_side
 from jnst.network.layers import (
     IMAGE_LAYER,
     backbone_of,
     canonical_layer,
+    layer_names,
     smallest_side,
     too_small,
 )
@@ -26,7 +27,7 @@ from jnst.objective.making import part_of
 from jnst.objective.term import OWN, Term, kind_of
 from jnst.recipes.recipe import Recipe
 from jnst.recipes.schedule import Shape
-from jnst.weights import list_weights, load_described
+from jnst.weights import DEFAULT_SOURCE, list_weights, load_described
 
 GREY = np.full(3, 0.5, np.float32)
 """What a user's own features are taken to see as nothing, for noise to begin with."""
@@ -36,14 +37,32 @@ def _load(weights: Any, preferred: Sequence[str]) -> tuple[Params, dict[str, str
     """Return parameters and their provenance.
 
     Where nothing is asked for, the first of a recipe's `preferred` weights that is at
-    hand is taken.
+    hand is taken; if none is, the first is what is missed.
     """
     if isinstance(weights, Mapping):
+        _check_params(weights)
         return dict(weights), {}
-    if weights is None and len(preferred) > 1 and not os.environ.get("JNST_WEIGHTS"):
+    if not (weights is None or isinstance(weights, str | os.PathLike)):
+        raise ValueError(
+            f"weights must be a name, a path or parameters, got {shown(weights)}"
+        )
+    usual = tuple(preferred) in ((), (DEFAULT_SOURCE,))
+    if weights is None and not usual and not os.environ.get("JNST_WEIGHTS"):
         at_hand = {row["name"] for row in list_weights() if row["found"]}
-        weights = next((name for name in preferred if name in at_hand), None)
+        weights = next((name for name in preferred if name in at_hand), preferred[0])
     return load_described(weights)
+
+
+def _check_params(params: Mapping[str, Any]) -> None:
+    """Raise `ValueError` for what is no network of ours, before it is looked into."""
+    needed = ("preprocess", *(n for n in layer_names("vgg16") if n.startswith("conv")))
+    for name in needed:
+        layer = params.get(name)
+        if not isinstance(layer, Mapping) or not {"kernel", "bias"} <= set(layer):
+            raise ValueError(
+                f"weights as parameters are {{layer: {{'kernel', 'bias'}}}} of a VGG, "
+                f"but {name!r} is {shown(layer)}"
+            )
 
 
 def load_params(weights: Any) -> Params:
@@ -132,6 +151,8 @@ def own_of(extract: Callable[..., Any], recipe: Recipe) -> Seen:
             for layer in term.layers:
                 check_one_of(f"layer, in {term.name}_layers: layer", layer, known)
                 _check_map(term, layer, known[layer].shape[1:3])
+            for level in range(1, term.pyramid):
+                layers_of(own, (shape[0] >> level, shape[1] >> level))
 
     return Seen(own, GREY, {}, 1, "", check)
 

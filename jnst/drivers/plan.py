@@ -4,14 +4,15 @@
 """
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import PyTree
 
-from jnst.base import check_one_of
+from jnst.base import Number, check_one_of
+from jnst.bounds import SIDE, Range
 from jnst.drivers.networks import own_of, vgg_of, with_layers
 from jnst.drivers.shapes import Given, plan_stages
 from jnst.drivers.sources import (
@@ -21,6 +22,7 @@ from jnst.drivers.sources import (
     as_styles,
     batch_of,
 )
+from jnst.fitting import fit
 from jnst.loop.initial import INITS
 from jnst.memory import release_freed
 from jnst.objective.fields import ObjectiveFields
@@ -29,6 +31,8 @@ from jnst.recipes.changing import named, resolve
 from jnst.recipes.recipe import Recipe
 from jnst.recipes.schedule import Source, Stage
 from jnst.recipes.table import RECIPES
+
+Share = Annotated[Number, Range(0, text="weights >= 0 with a sum above 0")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Plan:
 
 
 def _shares(blend: Sequence[float] | None, count: int) -> list[float]:
-    weights = [1.0] * count if blend is None else [float(w) for w in blend]
+    weights = [1.0] * count if blend is None else list(blend)
     if len(weights) != count:
         raise ValueError(f"blend has {len(weights)} weights for {count} styles")
     if not (min(weights) >= 0 and 0 < sum(weights) < float("inf")):
@@ -110,7 +114,7 @@ def _initial(
     """Split `init` into the name of a row of `INITS`, or an image; and what is told."""
     if init is None:
         return recipe, None, None
-    if isinstance(init, str) and (init in INITS or not Path(init).exists()):
+    if isinstance(init, str) and (init in INITS or not os.path.isfile(init)):
         check_one_of("init (and no such file)", init, INITS)
         if content is None and init in ("content", "noise_mix"):
             raise ValueError(f"init {init!r} needs a content image")
@@ -158,7 +162,8 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
       ValueError: For anything no run could use.
       FileNotFoundError: For a missing image, or no weights anywhere.
     """
-    content, style, recipe, size_px, weights, extract, init, blend, shape = request
+    content, style, recipe, size_px, weights, extract, init = request[:7]
+    blend, shape = _fitted(request)
     if extract is not None and weights is not None:
         raise ValueError("extract brings features of its own: leave weights out")
     sized = size_px is not None
@@ -186,12 +191,32 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
         content=source,
         styles=styles,
         shares=_shares(blend, len(styles)),
-        blend=None if blend is None else [float(weight) for weight in blend],
+        blend=None if blend is None else list(blend),
         first=first,
         init=told,
         extract=seen.extract,
         zero=seen.zero,
     )
+
+
+def _fitted(request: Request) -> tuple[Any, Any]:
+    """Return blend and shape of a request as tuples of numbers, where there are any.
+
+    Raises:
+      ValueError: If they are something else.
+    """
+    blend, shape = request.blend, request.shape
+    if blend is not None:
+        blend = fit("blend", blend, tuple[Share, ...])
+    if shape is not None:
+        shape = fit("shape", shape, tuple[int, ...])
+        text = "x".join(str(side) for side in shape)
+        if len(shape) != 2:
+            raise ValueError(f"shape must be height and width, got {text or 'nothing'}")
+        if min(shape) < 1 or max(shape) > SIDE.high:
+            bound = "least 1x1" if min(shape) < 1 else f"most {SIDE.high} a side"
+            raise ValueError(f"shape must be at {bound}, got {text}")
+    return blend, shape
 
 
 def _reference(recipe: str | Recipe) -> Recipe:

@@ -12,6 +12,8 @@ from jnst.files import sha256_of
 from jnst.image import check_image, decode, is_pillow, load_image
 from jnst.recipes.schedule import Source
 
+ROUNDING = 1e-6
+"""How far beyond [0, 1] a resize in floats may leave a pixel; such are clipped."""
 ImageLike = Any
 """A path, a `PIL.Image.Image`, or a float array [H, W, 3] in [0, 1]."""
 
@@ -68,11 +70,22 @@ def as_source(
         pixels = np.stack([as_array(what, each) for each in several])
     else:
         pixels = as_array(what, image)
-    if not outside and is_array and (pixels.min() < 0 or pixels.max() > 1):
-        low, high = pixels.min(), pixels.max()
-        raise ValueError(f"{what} must be in [0, 1], got {low:g} to {high:g}")
+    if is_array and not outside:
+        pixels = _clipped(what, pixels)
     own = is_array and not sized
     return Source(pixels, own, is_array, _about(image, pixels))
+
+
+def _clipped(what: str, pixels: np.ndarray) -> np.ndarray:
+    """Return pixels in [0, 1], rounding errors taken off.
+
+    Raises:
+      ValueError: If they were meant to be beyond.
+    """
+    low, high = float(pixels.min()), float(pixels.max())
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        raise ValueError(f"{what} must be in [0, 1], got {low:.9g} to {high:.9g}")
+    return np.clip(pixels, 0, 1) if low < 0 or high > 1 else pixels
 
 
 def as_batch(what: str, images: Sequence[ImageLike], *, sized: bool) -> Source:

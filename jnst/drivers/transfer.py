@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Annotated, Any, Unpack
 
 import numpy as np
 
 from jnst.base import Params
+from jnst.bounds import NATURAL
 from jnst.drivers.plan import Plan, Request, make_plan
 from jnst.drivers.result import Progress, Result, progress_of
 from jnst.drivers.sources import ImageLike
 from jnst.drivers.stages import sizes_of, weighed
+from jnst.fitting import fit
 from jnst.loop.iterate import History, iterate, join
 from jnst.recipes.changes import Changes
 from jnst.recipes.recipe import Recipe
@@ -69,6 +71,7 @@ def stylize(
       FileNotFoundError: For a missing image, or no weights anywhere.
       NonFiniteLossError: If a loss becomes NaN or infinite.
     """
+    save_every = fit("save_every", save_every, Annotated[int, NATURAL])
     fields: dict[str, Any] = {"steps": steps, "seed": seed}
     given = {k: v for k, v in fields.items() if v is not None}
     asked = size_px, weights, extract, init, blend, shape

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple
 
 from jnst.base import Scalar, Statistic, check_one_of, shown
-from jnst.bounds import NOT_NEGATIVE, POSITIVE, Range
+from jnst.bounds import NATURAL, NOT_NEGATIVE, POSITIVE, Range
 from jnst.fitting import fit
 
 RUN_TIME_OPTIONS = ("key", "image_size", "masks")
@@ -121,8 +121,7 @@ def check_options(
 
 ROWS: dict[str, Any] = {"style": StyleLoss, "content": ContentLoss, "image": ImageLoss}
 """What a row of a table is, by the kind of its losses."""
-COUNT, NATURAL = Range(1, 2**24), Range(0, 2**24)
-"""Whole numbers that count positions or steps: float32 tells no more apart."""
+COUNT = NATURAL._replace(low=1)
 OPTION_RANGES: dict[str, Range] = {
     "bandwidth": POSITIVE,
     "bins": NATURAL,
@@ -166,16 +165,26 @@ def check_row(name: str, kind: str, row: Any) -> None:
 
 
 def check_values(
-    loss: str, options: Mapping[str, Any], *functions: Callable[..., Any]
+    field: str,
+    loss: str,
+    options: Mapping[str, Any],
+    *functions: Callable[..., Any],
 ) -> None:
-    """Raise `ValueError` for an option of another type or out of bounds."""
+    """Raise `ValueError` for an option of another type or out of bounds.
+
+    Args:
+      field: Where the options are from, for messages.
+      loss: Name of the loss.
+      options: Values by name.
+      *functions: Functions of the loss.
+    """
     for function in functions:
         for name, parameter in inspect.signature(function).parameters.items():
             if name in options:
                 kind = parameter.annotation
                 typed = kind is not parameter.empty and not isinstance(kind, str)
                 declared = Annotated[kind, OPTION_RANGES.get(name)] if typed else Any
-                fit(f"option {name} of loss {loss!r}", options[name], declared)
+                fit(f"{field}: {name} of loss {loss!r}", options[name], declared)
 
 
 def as_float(value: Any, annotation: Any) -> Any:

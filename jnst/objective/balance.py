@@ -153,7 +153,7 @@ def _matched(term: Term, measure: Term, ours: np.ndarray, theirs: np.ndarray) ->
         found = tuple(float(w) for w in wanted / ours)
         return dataclasses.replace(term, weight=1.0, layer_weights=found)
     weight = np.linalg.norm(wanted) / np.linalg.norm(ours)
-    equal = () if joint else (1.0,) * len(term.layers)
+    equal = (1.0,) * len(term.layers)
     return dataclasses.replace(term, weight=float(weight), layer_weights=equal)
 
 

@@ -72,7 +72,7 @@ def _checked(part: Part, loss: Callable[..., Any]) -> Callable[..., Scalar]:
         found = jnp.asarray(value) if isinstance(value, float) else value
         shape, dtype = (getattr(found, name, None) for name in ("shape", "dtype"))
         if shape != () or not jnp.issubdtype(dtype or int, jnp.floating):
-            given = f"{dtype} {shown(found)}" if dtype else shown(found)
+            given = f"a {dtype}" if shape == () else shown(found)
             raise ValueError(
                 f"loss {part.loss!r} of term {part.name!r} must be a scalar, got "
                 f"{given}"

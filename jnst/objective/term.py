@@ -47,8 +47,8 @@ class Term:
       weight: Multiplies the loss, >= 0; 0 leaves the term out. "balance" asks for the
         weight that gives it the gradient that the recipe's own term of this name, or of
         this kind, has at the first image.
-      layer_weights: One factor a layer; empty for 1 / number of layers each. None for
-        a loss that takes all layers at once, and weighs them itself.
+      layer_weights: One factor a layer; empty for 1 / number of layers each. A loss
+        that takes all layers at once weighs them itself: none, or ones.
       options: Options of the loss, (name, value) pairs.
       pyramid: Levels of an image pyramid, each half the size of the one before, over
         which the loss is averaged; 1 for the image alone.
@@ -68,7 +68,7 @@ class Term:
     def __post_init__(self) -> None:
         """Bring values to their types, and raise `ValueError` for what cannot run."""
         _check_name(self.name)
-        kind = kind_of(self.loss)
+        kind = kind_of(self.loss, name=f"{self.name}_loss")
         fit_fields(self, prefix=f"{self.name}_")
         _check_layers(self, kind)
         _check_layer_weights(self)
@@ -81,21 +81,27 @@ TERM_FIELDS: dict[str, Any] = {
 """Types and bounds of a term's fields, by name."""
 
 
-def kind_of(loss: Any) -> str:
+def kind_of(loss: Any, *, name: str = "loss") -> str:
     """Return the kind of a loss: "style", "content", "image", or `OWN`.
+
+    Args:
+      loss: Name of a loss, or a function.
+      name: What to call it in messages.
 
     Raises:
       ValueError: If it is neither in a table nor a function, or its row is none.
     """
     if callable(loss):
-        check_hashable("loss", loss)
+        check_hashable(name, loss)
         return OWN
     for kind, table in TABLES.items():
         if isinstance(loss, str) and loss in table:
             check_row(loss, kind, table[loss])
             return kind
     if not isinstance(loss, str):
-        raise ValueError(f"a loss is a name or a function, got {shown(loss)}")
+        raise ValueError(
+            f"{name} must be the name of a loss or a function, got {shown(loss)}"
+        )
     check_one_of("loss", loss, [name for t in TABLES.values() for name in t])
     return OWN  # not come to
 
@@ -116,7 +122,7 @@ def kind_after(term: Term, loss: Any) -> str:
     text = isinstance(loss, str)
     if text and before != OWN and not any(loss in table for table in TABLES.values()):
         check_one_of(f"{before} loss", loss, TABLES[before])
-    return kind_of(loss)
+    return kind_of(loss, name=f"{term.name}_loss")
 
 
 def split_name(name: str) -> tuple[str, str] | None:
@@ -152,7 +158,7 @@ def _check_layers(term: Term, kind: str) -> None:
 
 def _check_layer_weights(term: Term) -> None:
     given, name = term.layer_weights, f"{term.name}_layer_weights"
-    if given and is_joint(term.loss):
+    if is_joint(term.loss) and set(given) - {1.0}:
         who = shown(term.loss) if isinstance(term.loss, str) else "a function"
         raise ValueError(
             f"{name} must be empty, got {shown(given)}: {who} takes all layers at once "
@@ -179,7 +185,7 @@ def _check_loss(term: Term, kind: str) -> None:
     for option in RUN_TIME_OPTIONS:
         if option in options:
             raise ValueError(f"{option} is set by the loop, not by {term.name}_options")
-    check_values(loss, options, *functions_of(loss))
+    check_values(f"{term.name}_options", loss, options, *functions_of(loss))
     mixes = kind == "style" and STYLE_LOSSES[loss].blend
     if term.blend == "statistics" and not mixes:
         raise ValueError(

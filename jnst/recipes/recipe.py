@@ -102,7 +102,7 @@ class Recipe:
             whole = given.get(part, kind())
             if not isinstance(whole, kind):
                 raise ValueError(
-                    f"{part} must be a {kind.__name__}, got {shown(whole)}"
+                    f"{part} must be of {kind.__name__}, got {shown(whole)}"
                 )
             if part == "objective":
                 terms = terms_of(changes[part].get("terms", whole.terms))

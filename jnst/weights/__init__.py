@@ -29,7 +29,7 @@ from jnst.weights.search import (
     load_described,
     load_weights,
 )
-from jnst.weights.sources import SOURCES, PackagedFile, Source
+from jnst.weights.sources import DEFAULT_SOURCE, SOURCES, PackagedFile, Source
 from jnst.weights.storage import (
     read_provenance,
     save_weights,
@@ -40,6 +40,7 @@ from jnst.weights.storage import (
 
 __all__ = [
     "CHANNELS",
+    "DEFAULT_SOURCE",
     "PREPROCESSING",
     "READERS",
     "SOURCES",
