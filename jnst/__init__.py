@@ -11,6 +11,8 @@ so that `jnst --help` needs no JAX.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from jnst.guesses import COMMANDS, did_you_mean, meant
+
 if TYPE_CHECKING:
     from jnst import losses as losses
     from jnst.drivers.objectives import coarse_to_fine as coarse_to_fine
@@ -67,7 +69,8 @@ __all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
     if name not in _HOMES:
-        raise AttributeError(f"module 'jnst' has no attribute {name!r}")
+        guess = did_you_mean(meant(name, __all__, synonyms=COMMANDS))
+        raise AttributeError(f"module 'jnst' has no attribute {name!r}.{guess}")
     module = importlib.import_module(f"jnst.{_HOMES[name]}")
     return module if _HOMES[name] == name else getattr(module, name)
 

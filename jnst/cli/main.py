@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import click
 
+from jnst.cli.mistypes import no_such_command, no_such_option
+
 COMMANDS: dict[str, tuple[str, str]] = {
     # Name: (module and attribute, line of help).
     "stylize": ("transfer:stylize", "Give a photograph the style of a painting."),
@@ -37,6 +39,14 @@ class LazyGroup(click.Group):
             return None
         module, attribute = COMMANDS[cmd_name][0].split(":")
         return getattr(importlib.import_module(f"jnst.cli.{module}"), attribute)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, or tell which was meant."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(no_such_command(args[0], self, ctx), ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter
@@ -68,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return 2
+    except click.NoSuchOption as error:
+        return fail(no_such_option(error), 2)
     except click.ClickException as error:
         return fail(error.format_message(), 2)
     except BrokenPipeError:

@@ -145,6 +145,22 @@ def all_changes(
     return changes
 
 
+def arguments_of(changes: dict[str, Any], **asked: Any) -> dict[str, Any]:
+    """Take from the changes what is an argument of `stylize` too.
+
+    Args:
+      changes: Of --set; those that are arguments are taken out.
+      **asked: Arguments as options of their own gave them, which come first.
+
+    Returns:
+      What the arguments are.
+    """
+    set_ = {name: changes.pop(name, None) for name in asked}
+    if isinstance(set_.get("weights"), tuple):
+        set_["weights"] = next(iter(set_["weights"]), None)
+    return {k: set_[k] if v is None else v for k, v in asked.items()}
+
+
 def transfer(
     content: str | None,
     styles: Sequence[str],
@@ -174,12 +190,9 @@ def transfer(
 
     base = chosen_recipe(recipe, like)
     changes = all_changes(base, settings, terms)
-    # Arguments of `stylize` that are fields too: an option of its own comes first.
-    asked = {"steps": steps, "init": init, "seed": seed, "size_px": size_px}
-    given = {k: changes.pop(k, None) if v is None else v for k, v in asked.items()}
-    for name in given:
-        changes.pop(name, None)
-    preferred = changes.pop("weights", ())
+    given = arguments_of(
+        changes, steps=steps, init=init, seed=seed, size_px=size_px, weights=weights
+    )
     keep_programs()
     with Reporter(outputs) as reporter:
         result = run(
@@ -187,7 +200,6 @@ def transfer(
             list(styles),
             base,
             **given,
-            weights=weights or next(iter(preferred), None),
             on_progress=reporter.update,
             on_start=reporter.start,
             blend=_parse_blend(blend),

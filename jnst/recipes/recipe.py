@@ -17,12 +17,12 @@ from typing import Annotated, Any, Unpack
 from jnst.base import check_one_of, shown
 from jnst.bounds import SEED, Choice
 from jnst.fitting import declared, fit_fields, fitted
+from jnst.guesses import field_meant
 from jnst.loop.initial import INITS
 from jnst.loop.optimizers import OptimizerFields
 from jnst.objective.fields import TERMS, ObjectiveFields, terms_of
 from jnst.objective.term import TERM_FIELDS, Term, kind_after, split_name
 from jnst.recipes.changes import RecipeChanges
-from jnst.recipes.guesses import guess
 from jnst.recipes.schedule import ScheduleFields
 
 
@@ -143,11 +143,16 @@ def check_field(name: str) -> None:
     """Raise `ValueError` naming the closest field if `name` could be none."""
     if name in HOMES or name in PARTS or split_name(name):
         return
-    usual = [f"{term.name}_{field}" for term in TERMS for field in TERM_FIELDS]
+    fields = [*HOMES, *usual_fields()]
     raise ValueError(
-        f"unknown recipe field {name!r}.{guess(name, [*HOMES, *usual])} See `jnst "
+        f"unknown recipe field {name!r}.{field_meant(name, fields)} See `jnst "
         "recipes jnst` for all."
     )
+
+
+def usual_fields() -> list[str]:
+    """List the names of the fields that the terms of most recipes have."""
+    return [f"{term.name}_{field}" for term in TERMS for field in TERM_FIELDS]
 
 
 def _changed_terms(

@@ -72,15 +72,24 @@ COMMANDS: dict[str, str] = {
 
 def meant(name: str, options: Collection[str], *, synonyms: dict[str, str]) -> str:
     """Return which of `options` a name was most likely meant for; "" for none."""
-    plain = name.lower().strip("-").replace("-", "_")
-    found = synonyms.get(plain, plain)
+    found = known_as(name, synonyms=synonyms)
     if found in options:
         return found
-    near = difflib.get_close_matches(plain, list(options), n=1)
+    near = difflib.get_close_matches(found, list(options), n=1)
     return near[0] if near else ""
 
 
-def guess(name: str, fields: Collection[str]) -> str:
-    """Ask whether another field was meant, for the end of a message; "" if none is."""
-    found = meant(name, [*fields, *ARGUMENTS], synonyms=FIELDS)
+def known_as(name: str, *, synonyms: dict[str, str]) -> str:
+    """Return what a name is called here, spelt as Python has it."""
+    plain = name.lower().strip("-").replace("-", "_")
+    return synonyms.get(plain, plain)
+
+
+def did_you_mean(found: str) -> str:
+    """Ask for a name, for the end of a message; "" for none."""
     return f" Did you mean {found!r}?" if found else ""
+
+
+def field_meant(name: str, fields: Collection[str]) -> str:
+    """Ask for the field, or argument of `stylize`, that a name was meant for."""
+    return did_you_mean(meant(name, [*fields, *ARGUMENTS], synonyms=FIELDS))
