@@ -34,7 +34,6 @@ FIELDS: dict[str, str] = {
     "num_iterations": "steps",
     "num_steps": "steps",
     "optim": "optimizer",
-    "precision": "dtype",
     "random_seed": "seed",
     "rate": "learning_rate",
     "size": "size_px",

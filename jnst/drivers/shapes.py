@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from jnst.bounds import SIDE
 from jnst.drivers.networks import Seen
 from jnst.recipes.schedule import (
     ScheduleFields,
@@ -19,10 +20,6 @@ from jnst.recipes.schedule import (
     stages,
     style_shape,
 )
-
-LARGEST_PX = 1 << 20
-"""No size above this is advised."""
-
 
 class Given(NamedTuple):
     """The pictures of a run, and the shape asked for.
@@ -47,14 +44,12 @@ def plan_stages(given: Given, schedule: ScheduleFields, seen: Seen) -> list[Stag
       seen: What the pictures are seen with.
 
     Raises:
-      ValueError: For a shape beside a content image or below 1x1, or where a picture
-        is too small at full size.
+      ValueError: For a shape beside a content image, or where a picture is too small
+        at full size.
     """
     shape = given.shape
     if given.content is not None and shape is not None:
         raise ValueError("shape is for textures; with a content image use size_px")
-    if shape is not None and min(shape) < 1:
-        raise ValueError(f"shape must be at least 1x1, got {shape[0]}x{shape[1]}")
     last = _last(given, schedule, seen.least)
     _check(last, given, schedule, seen)
 
@@ -124,11 +119,14 @@ def _advice(given: Given, schedule: ScheduleFields, least: int) -> str:
 
         def side(size_px: int, name: str = name, those: Given = those) -> int:
             fields = dataclasses.replace(schedule, **{name: size_px})
-            found = _last(those, fields, least)
+            try:
+                found = _last(those, fields, least)
+            except ValueError:  # more than there may be
+                return SIDE.high + 1
             return min(map(min, (found.shape, *found.styles)))
 
-        found = 1 + bisect.bisect_left(range(1, LARGEST_PX), least, key=side)
-        if found < LARGEST_PX:
+        found = 1 + bisect.bisect_left(range(1, SIDE.high), least, key=side)
+        if least <= side(found) <= SIDE.high:
             return f"use a larger {name}, at least {found}"
     also = "" if schedule.style_enlarge else ", or style_enlarge=true"
     return f"use a larger picture{also}"
