@@ -3,6 +3,7 @@
 import re
 
 import jax
+import numpy as np
 import pytest
 
 import jnst
@@ -18,14 +19,15 @@ RECIPES = {
 }
 HOST = ("callback", "infeed", "outfeed", "stablehlo.send", "stablehlo.recv")
 LARGEST_CONSTANT = 1000
+COUNT = jax.ShapeDtypeStruct((), np.int32)
 
 
 @pytest.fixture(scope="module", params=RECIPES)
 def lowered(request, vgg19):
-    """A scanned chunk's arguments and StableHLO, as `jnst.program` lowers it."""
+    """A chunk's arguments and StableHLO, as `jnst.program` lowers it."""
     arguments = abstract_arguments(Case(RECIPES[request.param], 32), vgg19)
-    jitted = jax.jit(run_chunk, static_argnums=2, donate_argnums=1)
-    return arguments, jitted.lower(*arguments, 3).as_text()
+    jitted = jax.jit(run_chunk, static_argnums=3, donate_argnums=1)
+    return arguments, jitted.lower(*arguments, COUNT, 3).as_text()
 
 
 def test_a_chunk_never_waits_for_the_host(lowered):
@@ -53,7 +55,7 @@ def test_a_chunk_has_no_large_constant(lowered):
 def test_bfloat16_convolutions_are_so_forward_and_backward(vgg19):
     recipe = RECIPES["objective in bfloat16"]
     arguments = abstract_arguments(Case(recipe, 32), vgg19)
-    traced = jax.jit(run_chunk, static_argnums=2).trace(*arguments, 3)
+    traced = jax.jit(run_chunk, static_argnums=3).trace(*arguments, COUNT, 3)
     text = traced.lower(lowering_platforms=("tpu",)).as_text()
     kernels = re.findall(r"tensor<3x3x\d+x\d+x(\w+)>\) -> tensor<1x.*x(\w+)>", text)
     convolutions = 13  # up to conv5_1, whose features are the deepest

@@ -12,7 +12,10 @@ from made import begin, objective_of
 from tiny import batch, picture
 
 import jnst
+from jnst.loop import iterate
 from jnst.loop.sizes import resized
+from jnst.loop.step import run_chunk
+from jnst.program import jitted
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 CONTENT, STYLE = picture(24, 26, 1), picture(22, 20, 2)
@@ -236,3 +239,50 @@ def test_a_momentum_of_ones_own_goes_on_at_the_next_size(vgg19):
     large = objective_of(vgg19, recipe, jnp.full((1, 12, 14, 3), 0.5))
     after = resized(large, state).optimizer[0].trace
     np.testing.assert_allclose(after, np.full((1, 12, 14, 3), 2.0), rtol=1e-6)
+
+
+SMOOTH = (jnst.Term("tv", "tv_mean_l2"),)
+
+
+@pytest.mark.parametrize("length", [1, 4])
+def test_it_looks_after_so_many_steps_of_the_whole_run(vgg19, monkeypatch, length):
+    monkeypatch.setattr(iterate, "chunk_lengths", lambda pixels: (100, length))
+    recipe = jnst.Recipe(
+        terms=SMOOTH, scale_ratio=2.0, min_size_px=6, scale_steps=(15, 8, 27)
+    )
+    sizes = jnst.coarse_to_fine(CONTENT, STYLE, recipe, weights=vgg19)
+    assert [size.steps for size in sizes] == [15, 8, 27]
+    events = list(jnst.iterate(sizes, every=10))
+    assert [event.step for event in events] == [10, 15, 20, 23, 30, 40, 50]
+    counts = [event.losses["loss"].size for event in events]
+    assert counts == [10, 5, 5, 3, 7, 10, 10]
+
+
+@pytest.mark.parametrize("steps", [127, 1009, 206])
+@pytest.mark.parametrize("every", [0, 50])
+def test_steps_without_a_useful_divisor_run_in_long_chunks(steps, every):
+    done, looks = 0, 0
+    while done < steps:
+        done += iterate.next_look(100, done, steps - done, every)
+        looks += 1
+    assert done == steps
+    assert looks == -(-steps // (every or 100))
+
+
+def test_one_program_takes_chunks_of_any_length(vgg19, monkeypatch):
+    """As on accelerators, whose programs take many steps."""
+    found = jnst.make_objective(
+        CONTENT, STYLE, jnst.Recipe(terms=SMOOTH), weights=vgg19
+    )
+
+    def losses(length):
+        monkeypatch.setattr(iterate, "chunk_lengths", lambda pixels: (5, length))
+        events = list(jnst.iterate(found, steps=7))
+        assert [event.step for event in events] == [5, 7]
+        return np.concatenate([event.losses["loss"] for event in events])
+
+    jitted(run_chunk, static=1, donated=(1,)).clear_cache()
+    several = losses(5)
+    assert jitted(run_chunk, static=1, donated=(1,))._cache_size() == 1
+    np.testing.assert_allclose(several, losses(1), rtol=1e-5)
+    assert len(several) == 7 and len(set(several.tolist())) == 7

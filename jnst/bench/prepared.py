@@ -15,7 +15,7 @@ from jaxtyping import Array, PyTree
 
 from jnst.base import Params
 from jnst.bench.cases import Case, make_pictures
-from jnst.loop.iterate import chunk_lengths
+from jnst.loop.iterate import History, advance, chunk_lengths, on_device
 from jnst.loop.optimizers import numbers_of, rule_of
 from jnst.loop.state import Begin, Start, State, init
 from jnst.loop.step import run_chunk
@@ -27,16 +27,14 @@ from jnst.program import compiled
 from jnst.recipes.recipe import Recipe
 from jnst.recipes.schedule import stages
 
-Losses = dict[str, Array]
-
 
 class Prepared(NamedTuple):
     """A compiled case.
 
     Attributes:
       step: Runs `steps_per_call` steps of every image and waits for them. Returns
-        "loss" and each term before each step, for every run of the program one dict
-        of arrays [steps], [N, steps] for a batch; they stay on the device.
+        "loss" and each term before each step, in one dict: [steps], or [N, steps] for
+        a batch.
       steps_per_call: Steps between two looks of Python's.
       steps_per_run: Steps that one run of the program takes.
       compile_s: Seconds of compiling targets and step; about 0 where the process, or
@@ -44,7 +42,7 @@ class Prepared(NamedTuple):
       program: The compiled step, a `jax.stages.Compiled`.
     """
 
-    step: Callable[[], list[Losses]]
+    step: Callable[[], list[History]]
     steps_per_call: int
     steps_per_run: int
     compile_s: float
@@ -110,18 +108,14 @@ def check_case(case: Case, params: Params) -> None:
 
 def _stepper(
     objective: Objective, state: State, program: Any, look: int, length: int
-) -> Callable[[], list[Losses]]:
+) -> Callable[[], list[History]]:
     """Return a function that runs `look` steps and waits; the state goes on."""
     box = [state]
     del state  # a donated state must have no other owner
 
-    def step() -> list[Losses]:
-        losses = []
-        for _ in range(look // length):
-            box[0], found = program(objective, box[0], length)
-            losses.append(found)
-        jax.block_until_ready(box[0])
-        return losses
+    def step() -> list[History]:
+        box[0], losses = advance(program, objective, box[0], look, length)
+        return [losses]
 
     return step
 
@@ -143,12 +137,13 @@ def prepare(case: Case, params: Params) -> Prepared:
     extract = make_network(params, recipe.objective)
     objective, first, seconds = objective_of(case, extract)
     steps = stages(shape, case.size_px, recipe.schedule)[-1].steps
-    look, length = chunk_lengths(steps, case.batch * case.size_px**2, 0)
+    look, length = chunk_lengths(case.batch * case.size_px**2)
+    look = min(look, steps)
     beginning, spent = compiled(init, (objective, first))
-    arguments = objective, beginning(objective, first)
+    arguments = objective, beginning(objective, first), on_device(look)
     program, step_s = compiled(run_chunk, arguments, static=(length,), donated=(1,))
     lowered = program.lower(*arguments, length).compile()
     jax.block_until_ready(arguments)
     release_freed()
-    step = _stepper(*arguments, program, look, length)
-    return Prepared(step, look, length, seconds + spent + step_s, lowered)
+    step = _stepper(*arguments[:2], program, look, length)
+    return Prepared(step, look, min(look, length), seconds + spent + step_s, lowered)

@@ -136,12 +136,12 @@ def abstract_arguments(case: Case, params: Params) -> tuple[Objective, State]:
 
 
 def compile_for(case: Case, params: Params, length: int, device: Any) -> Any:
-    """Compile `length` steps of a case for one device, its state donated.
+    """Compile up to `length` steps of a case for one device, its state donated.
 
     Args:
       case: What to run, one image a program.
       params: Parameters of the network; their shapes alone count.
-      length: Steps in the program.
+      length: Most steps that the program takes.
       device: From `load_device`, or any device.
 
     Returns:
@@ -153,11 +153,12 @@ def compile_for(case: Case, params: Params, length: int, device: Any) -> Any:
     if case.batch != 1:
         raise ValueError(f"a topology takes one image a program, got {case.batch}")
     sharding = jax.sharding.SingleDeviceSharding(device)
+    count = jax.ShapeDtypeStruct((), jnp.int32)
     arguments = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        abstract_arguments(case, params),
+        (*abstract_arguments(case, params), count),
     )
-    jitted = jax.jit(run_chunk, static_argnums=2, donate_argnums=1)
+    jitted = jax.jit(run_chunk, static_argnums=3, donate_argnums=1)
     return jitted.lower(*arguments, length).compile()
 
 

@@ -21,6 +21,7 @@ from jnst.recipes.schedule import (
     style_shape,
 )
 
+
 class Given(NamedTuple):
     """The pictures of a run, and the shape asked for.
 
@@ -122,10 +123,10 @@ def _advice(given: Given, schedule: ScheduleFields, least: int) -> str:
             try:
                 found = _last(those, fields, least)
             except ValueError:  # more than there may be
-                return SIDE.high + 1
+                return int(SIDE.high) + 1
             return min(map(min, (found.shape, *found.styles)))
 
-        found = 1 + bisect.bisect_left(range(1, SIDE.high), least, key=side)
+        found = 1 + bisect.bisect_left(range(1, int(SIDE.high)), least, key=side)
         if least <= side(found) <= SIDE.high:
             return f"use a larger {name}, at least {found}"
     also = "" if schedule.style_enlarge else ", or style_enlarge=true"

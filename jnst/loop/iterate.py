@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from jnst.loop.sizes import resized
 from jnst.loop.state import State, init, on_host
@@ -82,26 +83,36 @@ class NonFiniteLossError(FloatingPointError):
         self.history = history
 
 
-def chunk_lengths(steps: int, pixels: int, every: int) -> tuple[int, int]:
+def chunk_lengths(pixels: int) -> tuple[int, int]:
     """Choose how many steps pass before Python looks, and how many a program runs.
 
+    Neither depends on how many steps there are: what is left of them is a shorter chunk
+    of the same program, see `run_chunk`.
+
     Args:
-      steps: Steps at this size.
       pixels: Pixels of all images together.
-      every: Steps after which Python must look, 0 for no such wish.
 
     Returns:
-      The largest divisor of `steps` (and `every`) that takes about half a second, so
-      that one program serves the whole size; and as many steps a program, but 1 on a
-      CPU, where XLA runs the convolutions of a `lax.scan` body almost three times
+      As many steps as take about half a second; and as many a program at most, but 1 on
+      a CPU, where XLA runs the convolutions in the body of a loop almost three times
       slower than those outside (jaxlib 0.10.2).
     """
     backend = jax.default_backend()
     budget = PIXEL_STEPS.get(backend, ACCELERATOR_PIXEL_STEPS)
-    longest = int(np.clip(budget / pixels, 1, MAX_CHUNK))
-    whole = np.gcd(steps, every) if every else steps
-    look = max(n for n in range(1, longest + 1) if whole % n == 0)
+    look = int(np.clip(budget / pixels, 1, MAX_CHUNK))
     return look, 1 if backend == "cpu" else look
+
+
+def next_look(look: int, done: int, left: int, every: int) -> int:
+    """Return how many steps pass before Python looks again.
+
+    Args:
+      look: Steps at most.
+      done: Steps done in the whole run.
+      left: Steps left at this size.
+      every: Steps of the whole run after which Python must look, 0 for no such wish.
+    """
+    return min(look, left, every - done % every if every else left)
 
 
 def join(histories: Sequence[History]) -> History:
@@ -187,7 +198,8 @@ def iterate(
         `jnst.coarse_to_fine` makes them.
       state: Where to begin, from `init`; it is left alone. None for `init(objective)`.
       steps: Steps to take; None for the recipe's. Sizes have steps of their own.
-      every: Steps after which there must be an event, at least; 0 for no wish.
+      every: There is an event after every so many steps of the whole run, at least; 0
+        for no such wish.
 
     Yields:
       An `Event` after each chunk of about half a second.
@@ -224,31 +236,43 @@ def _walk(sizes: Sequence[Size], state: State | None, every: int) -> Iterator[Ev
         state, spent = _at_size(objective, state)
         if number == 0:
             state = planned(objective, state, total, sizes[-1].steps)
-        look, length = chunk_lengths(size.steps, state.image.size // 3, every)
-        arguments = objective, state
+        look, length = chunk_lengths(state.image.size // 3)
+        arguments = objective, state, on_device(0)
         program, more = compiled(run_chunk, arguments, static=(length,), donated=(1,))
         compile_seconds += spent + more
         jax.block_until_ready(arguments)  # targets were computed meanwhile
         del arguments
         release_freed()
-        for _ in range(size.steps // look):
+        end = done + size.steps
+        while done < end:
+            count = next_look(look, done, end - done, every)
             start = time.perf_counter()
-            state, losses = _advance(program, objective, state, look, length)
+            state, losses = advance(program, objective, state, count, length)
             seconds += time.perf_counter() - start
             history.append(losses)
             if not np.isfinite(losses["loss"]).all():
                 _check_finite(objective, state, join(history))
-            done += look
+            done += count
             spans = seconds, compile_seconds
             yield Event(done, total, losses, objective, state, *spans)
 
 
-def _advance(
-    program: Callable[..., Any], objective: Objective, state: State, look: int, n: int
+def advance(
+    program: Callable[..., Any], objective: Objective, state: State, count: int, n: int
 ) -> tuple[State, History]:
-    """Run a program of `n` steps until `look` are done, and wait for it."""
+    """Take `count` steps by a program of at most `n`, and wait for them."""
     parts = []
-    for _ in range(look // n):
-        state, losses = program(objective, state, n)
-        parts.append(losses)
-    return jax.block_until_ready(state), join(jax.tree.map(np.asarray, parts))
+    for begun in range(0, count, n):
+        few = min(n, count - begun)
+        state, losses = program(objective, state, on_device(few), n)
+        parts.append((few, losses))
+    state = jax.block_until_ready(state)
+    return state, join([
+        {name: values[..., :few] for name, values in jax.device_get(losses).items()}
+        for few, losses in parts
+    ])  # fmt: skip
+
+
+def on_device(count: int) -> Array:
+    """Return a count as a program takes it."""
+    return jax.device_put(np.int32(count))

@@ -1,11 +1,12 @@
 """One step, and chunks of them: pure functions of an objective and a state."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from jnst.base import Image, Scalar
 from jnst.loop.optimizers import make_optimizer
@@ -132,18 +133,38 @@ def step(objective: Objective, state: State) -> tuple[State, Losses]:
 
 
 def run_chunk(
-    objective: Objective, state: State, length: int
+    objective: Objective, state: State, count: Int[Array, ""], length: int
 ) -> tuple[State, dict[str, Float[Array, "..."]]]:
-    """Take `length` steps in one program; losses have shape [length], or [N, length].
+    """Take `count` steps in one program.
 
-    A length of 1 is a step without `jax.lax.scan`.
+    The count is an argument, so that one program serves chunks of any length: another
+    one would be compiled for as long as the first, only for what is left of a run.
+
+    Args:
+      objective: What is minimised.
+      state: From `init`, `run_chunk` or `resized`.
+      count: Steps to take, at most `length`.
+      length: Room for losses. With room for 1 the program is one step without a loop,
+        whatever the count.
+
+    Returns:
+      The new state; and the losses before each step, [length], or [N, length] for a
+      batch. From `count` on they mean nothing.
     """
-    if length == 1:
-        state, losses = over_batch(objective, _step, state)
-        return state, jax.tree.map(lambda loss: loss[..., None], losses)
 
-    def body(carry: State, _: None) -> tuple[State, Losses]:
+    def one(carry: State) -> tuple[State, Losses]:
         return over_batch(objective, _step, carry)
 
-    state, losses = jax.lax.scan(body, state, None, length=length)
+    if length == 1:
+        state, losses = one(state)
+        return state, jax.tree.map(lambda loss: loss[..., None], losses)
+    one = jax.jit(one)  # traced once for both uses
+    _, losses = jax.eval_shape(one, state)
+    room = jax.tree.map(lambda x: jnp.zeros((length, *x.shape), x.dtype), losses)
+
+    def body(at: Any, carry: tuple[State, Losses]) -> tuple[State, Losses]:
+        after, found = one(carry[0])
+        return after, jax.tree.map(lambda a, x: a.at[at].set(x), carry[1], found)
+
+    state, losses = jax.lax.fori_loop(0, count, body, (state, room))
     return state, jax.tree.map(lambda each: jnp.moveaxis(each, 0, -1), losses)
