@@ -78,4 +78,5 @@ def check_positive(what: str, value: float) -> None:
 
 def as_statistics_dtype(features: FeatureMap) -> FeatureMap:
     """Widen half-precision features to float32; float32 and float64 stay."""
-    return features.astype(jnp.promote_types(features.dtype, jnp.float32))
+    half = jnp.finfo(features.dtype).bits < 32
+    return features.astype(jnp.float32) if half else features

@@ -127,7 +127,13 @@ def linear(
     def take_batch(operands: Sequence[Any], axes: Axes) -> tuple[Any, int]:
         return batch(function if batch is mapped else call, operands, axes), 0
 
-    primitive.def_impl(jax.jit(call))
+    jitted = jax.jit(call)
+
+    def alone(*operands: Any) -> Any:
+        with jax.disable_jit(False):  # else it would be asked for itself
+            return jitted(*operands)
+
+    primitive.def_impl(alone)
     primitive.def_abstract_eval(shape)
     ad.primitive_jvps[primitive] = both
     ad.primitive_transposes[primitive] = transpose

@@ -31,7 +31,7 @@ COMPILER_OPTIONS = {
 }
 """XLA's options by backend, where the ones it comes with are not the fastest."""
 
-MOST_PROGRAMS = 32
+MOST_PROGRAMS = 16
 """Programs kept of one function. Each takes some 14 MiB and 300 of the memory maps that
 a process may have (65530 on Linux), beyond which XLA aborts."""
 

@@ -8,6 +8,9 @@ from typing import Any
 import click
 
 from jnst.cli.own import losses_from, optimizer_from
+from jnst.cli.transfer import arguments_of
+
+SIZE_PX = 192
 
 
 @click.command()
@@ -18,7 +21,9 @@ from jnst.cli.own import losses_from, optimizer_from
     "--losses", "names", help="Style losses, such as gram,nnfm; all if absent."
 )
 @click.option("--recipe", default="jnst", show_default=True, help="See `recipes`.")
-@click.option("--size", "size_px", type=int, default=192, show_default=True)
+@click.option(
+    "--size", "size_px", type=int, help=f"Size in pixels; {SIZE_PX} if absent."
+)
 @click.option("--steps", type=int, help="Steps in all sizes together.")
 @click.option("--seed", type=int, help="Seed; the recipe's, 0, if absent.")
 @click.option(
@@ -66,19 +71,22 @@ def compare(
             check_output(folder / name, overwrite=overwrite)
     keep_programs()
     changes = dict(parse_setting(text) for text in settings)
-    params, known = load_described(weights)
+    asked = {name: options.pop(name) for name in ("size_px", "steps", "seed")}
+    given = arguments_of(changes, **asked, weights=weights)
+    given["size_px"] = SIZE_PX if given["size_px"] is None else given["size_px"]
+    given["weights"], known = load_described(given["weights"])
     bar = tqdm(total=len(chosen), unit="loss", desc=chosen[0], delay=1)
 
     def show(row: Row) -> None:
         bar.update()
         bar.set_description_str(chosen[min(bar.n, len(chosen) - 1)])
 
-    rows = run(
-        content, style, names=chosen, on_row=show, weights=params, **options, **changes
-    )
+    options |= given
+    rows = run(content, style, names=chosen, on_row=show, **options, **changes)
     bar.close()
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder, rows, YARDSTICKS, content, style)
+    del options["weights"]
     about = {"options": options, "settings": list(settings), "weights": known}
     _write_json(folder / "compare.json", rows, about)
     for path in (folder / "sheet.png", folder / "compare.json"):

@@ -104,7 +104,7 @@ def vgg_of(weights: Any, recipe: Recipe, reference: ObjectiveFields) -> Seen:
     terms = [*active_terms(fields.terms), *active_terms(also)]
     needs = [need for term in terms for need in _needs(term, params, fields)]
     least, why = max(needs, default=(1, ""))
-    zero = np.asarray(mean_pixel(params)) * (255 / fields.white)
+    zero = mean_pixel(params) * (255 / fields.white)
 
     def check(shape: Shape) -> None:
         if min(shape) < least:

@@ -219,7 +219,7 @@ def _fitted(request: Request) -> tuple[Any, Any]:
     return blend, shape
 
 
-def _reference(recipe: str | Recipe) -> Recipe:
+def _reference(recipe: Any) -> Recipe:
     """Return the recipe whose own terms "balance" measures by."""
     found = named(recipe)
     unsure = any(term.weight == "balance" for term in found.objective.terms)

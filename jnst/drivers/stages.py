@@ -13,6 +13,7 @@ from jnst.loop.iterate import Size
 from jnst.loop.optimizers import numbers_of, rule_of
 from jnst.loop.state import Begin, Start, first_image
 from jnst.objective.balance import balanced, first_member
+from jnst.objective.fields import ObjectiveFields
 from jnst.objective.making import Pictures, build
 from jnst.objective.value import Objective
 from jnst.recipes.schedule import Stage, resized_to
@@ -77,6 +78,14 @@ def weighed(plan: Plan) -> Plan:
     fields = plan.recipe.objective
     if all(term.weight != "balance" for term in fields.terms):
         return plan
+    with jax.transfer_guard("allow"):  # once, and step by step: numbers go to and fro
+        found = _balanced(plan)
+    return dataclasses.replace(
+        plan, recipe=dataclasses.replace(plan.recipe, objective=found)
+    )
+
+
+def _balanced(plan: Plan) -> ObjectiveFields:
     stage = plan.stages[0]
     pictures = first_member(pictures_at(plan, stage))
     start = start_at(plan, stage, pictures, stage.steps)
@@ -86,10 +95,8 @@ def weighed(plan: Plan) -> Plan:
     }
     start = dataclasses.replace(start, **one)
     image = first_image(start, jax.random.key(start.seed))
-    found = balanced(fields, plan.reference, plan.extract, pictures, image)
-    return dataclasses.replace(
-        plan, recipe=dataclasses.replace(plan.recipe, objective=found)
-    )
+    fields = plan.recipe.objective
+    return balanced(fields, plan.reference, plan.extract, pictures, image)
 
 
 def objective_at(

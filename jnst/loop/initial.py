@@ -23,7 +23,7 @@ def _content(key: Array, content: Image, style: Image, zero: Colour) -> Image:
 
 def _noise(key: Array, content: Image, style: Image, zero: Colour) -> Image:
     """Uniform noise in [0, 1] (source 000)."""
-    return jax.random.uniform(key, content.shape)
+    return jax.random.uniform(key, content.shape, content.dtype)
 
 
 def _noise_mix(key: Array, content: Image, style: Image, zero: Colour) -> Image:
@@ -32,20 +32,20 @@ def _noise_mix(key: Array, content: Image, style: Image, zero: Colour) -> Image:
     References:
       The helper file of source 002, `generate_noise_image`.
     """
-    noise = jax.random.uniform(key, content.shape, minval=-20 / 255, maxval=20 / 255)
+    noise = jax.random.uniform(key, content.shape, content.dtype, -20 / 255, 20 / 255)
     centre = zero.reshape(1, 1, 1, 3)
     return centre + 0.6 * noise + 0.4 * (content - centre)
 
 
 def _mean_noise(key: Array, content: Image, style: Image, zero: Colour) -> Image:
     """Normal noise of 0.001 grey levels about `zero` (jcjohnson/neural-style)."""
-    noise = jax.random.normal(key, content.shape) * 0.001 / 255
+    noise = jax.random.normal(key, content.shape, content.dtype) * 0.001 / 255
     return zero.reshape(1, 1, 1, 3) + noise
 
 
 def _gray(key: Array, content: Image, style: Image, zero: Colour) -> Image:
     """Mid grey with noise of one grey level (crowsonkb/style-transfer-pytorch)."""
-    return 0.5 + jax.random.uniform(key, content.shape) / 255
+    return 0.5 + jax.random.uniform(key, content.shape, content.dtype) / 255
 
 
 def _style(key: Array, content: Image, style: Image, zero: Colour) -> Image:
@@ -55,7 +55,7 @@ def _style(key: Array, content: Image, style: Image, zero: Colour) -> Image:
 
 def _style_mean(key: Array, content: Image, style: Image, zero: Colour) -> Image:
     """The style's mean colour with noise of one grey level (the same source)."""
-    noise = jax.random.uniform(key, content.shape) / 255
+    noise = jax.random.uniform(key, content.shape, content.dtype) / 255
     return jnp.mean(style, axis=(1, 2), keepdims=True) + noise
 
 

@@ -125,7 +125,7 @@ def _advice(
 ) -> str:
     weight = ""
     if term in objective.names:
-        now = float(np.ravel(objective.weights[term])[0])
+        now = float(np.ravel(jax.device_get(objective.weights[term]))[0])
         weight = f" or {term}_weight (now {now:g})"
     if step == 0:  # nothing has moved yet: no learning rate would help
         other = f"lower{weight.removeprefix(' or')}" if weight else "lower weights"
@@ -133,7 +133,7 @@ def _advice(
             f"the loss is {value} at step 0, before the image has changed, in {term}: "
             f"these pictures are out of its range; {other}, or choose another loss"
         )
-    rate = float(np.ravel(state.numbers["learning_rate"])[0])
+    rate = float(np.ravel(jax.device_get(state.numbers["learning_rate"]))[0])
     return (
         f"the loss became {value} at step {step}, in {term}; lower learning_rate "
         f"(now {rate:g}){weight}, or try optimizer=adam with clip=true"
@@ -153,24 +153,31 @@ def _check_finite(objective: Objective, state: State, history: History) -> None:
     message = _advice(objective, state, at, term, float(found["loss"][at]))
     if objective.structure.batch is not None:
         message = f"picture {member} of the batch: {message}"
-    good = np.asarray(state.good).reshape(-1, *state.good.shape[-3:])[member]
+    good = jax.device_get(state.good).reshape(-1, *state.good.shape[-3:])[member]
     good = np.clip(good / objective.structure.pixel_scale, 0, 1)
     raise NonFiniteLossError(message, good, {k: v[: at + 1] for k, v in found.items()})
 
 
-def planned(objective: Objective, state: State, total: int, last: int) -> State:
+def planned(state: State, total: int, last: int) -> State:
     """Tell a state how many steps are to come, and over how many it cools down.
 
     Args:
-      objective: What is minimised.
       state: The state as the run begins.
       total: Steps of the whole run.
       last: Steps at its last size, of which `cooldown` is a share.
     """
-    end = (state.step + total).astype(state.end.dtype)
-    share = state.numbers["cooldown"].astype(state.cooldown.dtype)
-    cooldown = jnp.maximum(1, share * last)
+    share = state.numbers["cooldown"]
+    counts = on_device(total), on_device(last)
+    end, cooldown = _plan(state.step, state.end, share, *counts)
     return dataclasses.replace(state, end=end, cooldown=cooldown)
+
+
+@jax.jit
+def _plan(
+    step: Array, end: Array, share: Array, total: Array, last: Array
+) -> tuple[Array, Array]:
+    cooldown = jnp.maximum(1, share.astype(end.dtype) * last.astype(end.dtype))
+    return (step + total).astype(end.dtype), cooldown
 
 
 def _at_size(objective: Objective, state: State | None) -> tuple[State, float]:
@@ -235,7 +242,7 @@ def _walk(sizes: Sequence[Size], state: State | None, every: int) -> Iterator[Ev
         objective = size.make()
         state, spent = _at_size(objective, state)
         if number == 0:
-            state = planned(objective, state, total, sizes[-1].steps)
+            state = planned(state, total, sizes[-1].steps)
         look, length = chunk_lengths(state.image.size // 3)
         arguments = objective, state, on_device(0)
         program, more = compiled(run_chunk, arguments, static=(length,), donated=(1,))

@@ -54,7 +54,7 @@ def _remember(state: TorchLbfgsState, image: Image, gradient: Image) -> TorchLbf
         return memory.at[slot].set(jnp.where(keep, value, memory[slot]))
 
     return state._replace(
-        pairs=state.pairs + keep,
+        pairs=state.pairs + keep.astype(jnp.int32),
         steps=store(state.steps, step),
         changes=store(state.changes, change),
         inverses=store(state.inverses, 1 / curvature),
@@ -66,8 +66,8 @@ def _direction(state: TorchLbfgsState, gradient: Image) -> Image:
     """Multiply the gradient by minus the inverse Hessian, by two loops."""
     memory = state.steps.shape[0]
     stored = jnp.minimum(state.pairs, memory)
-    newest_first = (state.pairs - 1 - jnp.arange(memory)) % memory
-    valid = jnp.arange(memory) < stored
+    newest_first = (state.pairs - 1 - jnp.arange(memory, dtype=jnp.int32)) % memory
+    valid = jnp.arange(memory, dtype=jnp.int32) < stored
 
     def first(q: Image, at: tuple[Array, Array]) -> tuple[Image, Array]:
         slot, use = at

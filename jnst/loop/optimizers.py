@@ -215,11 +215,34 @@ def make_optimizer(
       numbers: Scalars by name, tracers included.
       step: Steps done in the whole run, by which the learning rate decays.
     """
-    if hasattr(rule.optimizer, "update"):
-        return optax.with_extra_args_support(rule.optimizer)
-    decay = numbers["decay_rate"] ** (step / numbers["decay_steps"])
-    known = {**numbers, "memory": rule.memory}
-    known["learning_rate"] = numbers["learning_rate"] * decay
-    wanted = inspect.signature(rule.optimizer).parameters
-    chosen = {name: known[name] for name in known if name in wanted}
-    return optax.with_extra_args_support(rule.optimizer(**chosen))
+    chosen = {}
+    if not hasattr(rule.optimizer, "update"):
+        done = jnp.asarray(step, jnp.float32)
+        decay = numbers["decay_rate"] ** (done / numbers["decay_steps"])
+        known = {**numbers, "memory": rule.memory}
+        known["learning_rate"] = numbers["learning_rate"] * decay
+        wanted = inspect.signature(rule.optimizer).parameters
+        chosen = {name: known[name] for name in known if name in wanted}
+    return _mixing_types(rule.optimizer, chosen)
+
+
+def _mixing_types(
+    optimizer: Any, numbers: Mapping[str, Any]
+) -> optax.GradientTransformationExtraArgs:
+    """Make a transformation that may mix types, as optax's do with counts of steps.
+
+    `jax_numpy_dtype_promotion="strict"` would refuse that.
+    """
+    with jax.numpy_dtype_promotion("standard"):
+        own = optimizer if hasattr(optimizer, "update") else optimizer(**numbers)
+        own = optax.with_extra_args_support(own)
+
+    def init(image: Any) -> Any:
+        with jax.numpy_dtype_promotion("standard"):
+            return own.init(image)
+
+    def update(*arguments: Any, **more: Any) -> Any:
+        with jax.numpy_dtype_promotion("standard"):
+            return own.update(*arguments, **more)
+
+    return optax.GradientTransformationExtraArgs(init, update)

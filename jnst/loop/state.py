@@ -5,6 +5,7 @@ of a batch, every leaf has one axis more in front.
 """
 
 import dataclasses
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -222,17 +223,29 @@ def shown(objective: Objective, state: State) -> Array:
     Returns:
       RGB in [0, 1], [H, W, 3]; [N, H, W, 3] for a batch.
     """
-    left = state.ema_left.reshape(state.ema_left.shape + (1,) * 4)
-    image = state.image
-    if state.rule.returns == "ema":
-        image = state.ema / (1 - left)
-    elif state.rule.returns != "last":
-        known = jnp.isfinite(state.best_loss).reshape(left.shape)
-        image = jnp.where(known, state.best, image)
-    image = jnp.clip(image / objective.structure.pixel_scale, 0, 1)
-    return jnp.squeeze(image, axis=-4)
+    known = state.image, state.ema, state.ema_left, state.best, state.best_loss
+    return _shown(*known, state.rule.returns, objective.structure.pixel_scale)
+
+
+@functools.partial(jax.jit, static_argnums=(5, 6))
+def _shown(
+    image: Array,
+    ema: Array,
+    ema_left: Array,
+    best: Array,
+    best_loss: Array,
+    returns: str,
+    scale: float,
+) -> Array:
+    left = ema_left.reshape(ema_left.shape + (1,) * 4)
+    if returns == "ema":
+        image = ema / (1 - left)
+    elif returns != "last":
+        known = jnp.isfinite(best_loss).reshape(left.shape)
+        image = jnp.where(known, best, image)
+    return jnp.squeeze(jnp.clip(image / scale, 0, 1), axis=-4)
 
 
 def on_host(objective: Objective, state: State) -> np.ndarray:
     """Return `shown` as a NumPy array."""
-    return np.asarray(shown(objective, state))
+    return jax.device_get(shown(objective, state))

@@ -51,7 +51,8 @@ def _evaluate(
         (loss, found), gradient = jax.value_and_grad(value, has_aux=True)(image)
         return loss, gradient, found
     known = optax.value_and_grad_from_state(lambda x: value(x)[0])
-    loss, gradient = (jnp.asarray(x) for x in known(image, state=optimizer))
+    found = known(image, state=optimizer)
+    loss, gradient = (jnp.asarray(x, image.dtype) for x in found)
     names = objective.names
     return loss, gradient, {names[0]: loss} if len(names) == 1 else value(image)[1]
 
@@ -67,15 +68,17 @@ def _move(
 ) -> tuple[Image, PyTree]:
     """Update the image; the optimiser's updates shrink to nothing in a cooldown."""
     optimizer = make_optimizer(state.rule, state.numbers, state.step)
+    like = state.image.dtype  # a line search looks at doubles where JAX has them
     updates, after = optimizer.update(
         gradient,
         state.optimizer,
         state.image,
         value=loss,
         grad=gradient,
-        value_fn=lambda x: add_up(terms_at(objective, x, key=key)),
+        value_fn=lambda x: add_up(terms_at(objective, x.astype(like), key=key)),
     )
-    pace = jnp.clip((state.end - state.step) / state.cooldown, 0, 1)
+    left = state.end - state.step.astype(state.end.dtype)
+    pace = jnp.clip(left / state.cooldown, 0, 1)
     chosen = jnp.asarray(optax.apply_updates(state.image, updates))
     updates = jax.tree.map(lambda update: pace * update, updates)
     image = jnp.asarray(optax.apply_updates(state.image, updates))

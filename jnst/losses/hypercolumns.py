@@ -30,8 +30,9 @@ def _interpolated(
 ) -> Vectors:
     """Sample a map at fractional positions, its last row and column repeated."""
     _, height, width, _ = features.shape
-    top, left = jnp.floor(rows).astype(int), jnp.floor(columns).astype(int)
-    down, across = (rows - top)[:, None], (columns - left)[:, None]
+    first = jnp.floor(rows), jnp.floor(columns)
+    down, across = (rows - first[0])[:, None], (columns - first[1])[:, None]
+    top, left = (at.astype(jnp.int32) for at in first)
     bottom, right = jnp.minimum(top + 1, height - 1), jnp.minimum(left + 1, width - 1)
     upper = features[0, top, left] * (1 - across) + features[0, top, right] * across
     lower = features[0, bottom, left] * (1 - across)

@@ -115,7 +115,7 @@ def check_options(
     known = option_names(*functions)
     for name in options:
         if not known:
-            raise ValueError(f"loss {loss!r} takes no options, got {name!r}")
+            raise ValueError(f"loss {loss!r} takes no options, got {shown(name)}")
         check_one_of(f"option of loss {loss!r}", name, known)
 
 

@@ -3,8 +3,10 @@
 ott-jax comes with the extra `transport` and is imported when the loss is computed.
 """
 
+import contextlib
 import functools
 import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -29,26 +31,43 @@ def _sinkdiv() -> Any:
     return sinkdiv
 
 
+def _of(stop: tuple[float, int], y: Cloud, epsilon: Scalar) -> Callable[[Cloud], Any]:
+    """Make the divergence from y; the masses are of its type, or ott-jax mixes two."""
+    solve = {"threshold": stop[0], "max_iterations": stop[1]}
+
+    def divergence(x: Cloud) -> Any:
+        masses = (jnp.full(len(each), 1 / len(each), each.dtype) for each in (x, y))
+        a, b = masses
+        return _sinkdiv()(x, y, a=a, b=b, epsilon=epsilon, solve_kwargs=solve)
+
+    return divergence
+
+
+@contextlib.contextmanager
+def _as_usual() -> Iterator[None]:
+    """Let ott-jax do what it relies on, whatever JAX is told to refuse."""
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _differentiable(
     stop: tuple[float, int], x: Cloud, y: Cloud, epsilon: Scalar
 ) -> Scalar:
-    solve = {"threshold": stop[0], "max_iterations": stop[1]}
-    with jax.numpy_rank_promotion("allow"):  # ott-jax relies on it
-        return _sinkdiv()(x, y, epsilon=epsilon, solve_kwargs=solve)[0]
+    with _as_usual():
+        return _of(stop, y, epsilon)(x)[0]
 
 
 @_differentiable.defjvp
 def _tangent(
     stop: tuple[float, int], primals: tuple[Any, ...], tangents: tuple[Any, ...]
 ) -> tuple[Scalar, Scalar]:
-    # The gradient is taken here, where the context of rank promotion still holds; y and
-    # epsilon are the target's, and fixed.
-    solve = {"threshold": stop[0], "max_iterations": stop[1]}
+    # The gradient is taken here, where the context still holds; y and epsilon are the
+    # target's, and fixed.
     x, y, epsilon = primals
-    with jax.numpy_rank_promotion("allow"):
-        divergence = functools.partial(_sinkdiv(), epsilon=epsilon, solve_kwargs=solve)
-        (value, _), gradient = jax.value_and_grad(divergence, has_aux=True)(x, y)
+    with _as_usual():
+        divergence = _of(stop, y, epsilon)
+        (value, _), gradient = jax.value_and_grad(divergence, has_aux=True)(x)
     return value, jnp.sum(gradient * tangents[0])
 
 

@@ -11,9 +11,9 @@ import functools
 from collections.abc import Sequence
 
 import flax.linen as nn
-import jax.numpy as jnp
+import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jnst.base import FeatureMaps, Images, Params, check_one_of
 from jnst.network import frugal
@@ -150,10 +150,10 @@ def preprocess(params: Params, image: Images) -> Images:
     return image @ kernel + bias.reshape(1, 1, 1, 3)
 
 
-def mean_pixel(params: Params) -> Float[Array, "3"]:
+def mean_pixel(params: Params) -> Float[np.ndarray, "3"]:
     """Return the RGB colour in [0, 1] that the network sees as zero."""
-    kernel, bias = (np.asarray(params["preprocess"][k]) for k in ("kernel", "bias"))
-    return jnp.asarray(np.linalg.solve(kernel.T, -bias))
+    layer = jax.device_get(params["preprocess"])
+    return np.linalg.solve(layer["kernel"].T, -layer["bias"])
 
 
 def extract(

@@ -15,7 +15,7 @@ from jnst.recipes.table import RECIPES
 OF_ANY_OPTIMIZER = ("ema", "cooldown")
 
 
-def named(recipe: str | Recipe) -> Recipe:
+def named(recipe: Any) -> Recipe:
     """Return the recipe that a name means; a recipe is itself.
 
     Raises:
@@ -27,7 +27,7 @@ def named(recipe: str | Recipe) -> Recipe:
     return RECIPES[recipe]
 
 
-def resolve(recipe: str | Recipe, changes: Mapping[str, Any]) -> Recipe:
+def resolve(recipe: Any, changes: Mapping[str, Any]) -> Recipe:
     """Return a recipe with some of its fields changed.
 
     Args:

@@ -99,7 +99,7 @@ class Recipe:
             if name in HOMES:
                 changes[HOMES[name]][name] = value
         for part, kind in PARTS.items():
-            whole = given.get(part, kind())
+            whole = given[part] if part in given else kind()
             if not isinstance(whole, kind):
                 raise ValueError(
                     f"{part} must be of {kind.__name__}, got {shown(whole)}"
