@@ -32,8 +32,9 @@ COMPILER_OPTIONS = {
 """XLA's options by backend, where the ones it comes with are not the fastest."""
 
 MOST_PROGRAMS = 16
-"""Programs kept of one function. Each takes some 14 MiB and 300 of the memory maps that
-a process may have (65530 on Linux), beyond which XLA aborts."""
+"""Programs kept of one function: more than a run has sizes. Each takes up to 14 MiB,
+a new shape two of them, and 300 of the memory maps that a process may have (65530 on
+Linux), beyond which XLA aborts."""
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from jnst.drivers.sources import ImageLike
 from jnst.drivers.stages import sizes_of, weighed
 from jnst.fitting import fit
 from jnst.loop.iterate import History, iterate, join
+from jnst.memory import release_freed
 from jnst.recipes.changes import Changes
 from jnst.recipes.recipe import Recipe
 
@@ -95,6 +96,7 @@ def run(
             on_progress(progress_of(event))
         if event.step == event.steps:
             image = event.image
+    release_freed()  # else each call leaves some MB of what it computed with
     return Result(
         image=image,
         history=join(history),

@@ -237,9 +237,9 @@ def _mixing_types(
         own = optimizer if hasattr(optimizer, "update") else optimizer(**numbers)
         own = optax.with_extra_args_support(own)
 
-    def init(image: Any) -> Any:
+    def init(params: Any) -> Any:
         with jax.numpy_dtype_promotion("standard"):
-            return own.init(image)
+            return own.init(params)
 
     def update(*arguments: Any, **more: Any) -> Any:
         with jax.numpy_dtype_promotion("standard"):
