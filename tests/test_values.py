@@ -135,3 +135,13 @@ def test_programs_and_arrays_that_are_kept_are_bounded(
         assert 1 <= kept <= 2
     assert len({*counts[1:]}) == 1
     program.jitted.cache_clear()
+
+
+@pytest.mark.parametrize("returns", ["last", "ema", "best", "after_best"])
+def test_an_events_image_is_what_is_shown(vgg19, returns, quick_compile):
+    recipe = jnst.Recipe(terms=SMOOTH, returns=returns, ema=0.5, steps=3)
+    objective = jnst.make_objective(CONTENT, STYLE, recipe, weights=vgg19)
+    *_, event = jnst.iterate(objective)
+    assert event.image.dtype == np.float32
+    shown = jnst.shown(objective, event.state)
+    np.testing.assert_allclose(event.image, shown, rtol=1e-6)

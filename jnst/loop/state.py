@@ -5,7 +5,6 @@ of a batch, every leaf has one axis more in front.
 """
 
 import dataclasses
-import functools
 import math
 from typing import Any, NamedTuple
 
@@ -227,25 +226,39 @@ def shown(objective: Objective, state: State) -> Array:
     return _shown(*known, state.rule.returns, objective.structure.pixel_scale)
 
 
-@functools.partial(jax.jit, static_argnums=(5, 6))
-def _shown(
-    image: Array,
-    ema: Array,
-    ema_left: Array,
-    best: Array,
-    best_loss: Array,
+def _picture(
+    image: Any,
+    ema: Any,
+    ema_left: Any,
+    best: Any,
+    best_loss: Any,
     returns: str,
     scale: float,
-) -> Array:
+    xp: Any = jnp,
+) -> Any:
+    """Choose and clip, by JAX or by NumPy."""
     left = ema_left.reshape(ema_left.shape + (1,) * 4)
     if returns == "ema":
         image = ema / (1 - left)
     elif returns != "last":
-        known = jnp.isfinite(best_loss).reshape(left.shape)
-        image = jnp.where(known, best, image)
-    return jnp.squeeze(jnp.clip(image / scale, 0, 1), axis=-4)
+        known = xp.isfinite(best_loss).reshape(left.shape)
+        image = xp.where(known, best, image)
+    return xp.squeeze(xp.clip(image / scale, 0, 1), axis=-4)
+
+
+_shown = jax.jit(_picture, static_argnums=(5, 6))
 
 
 def on_host(objective: Objective, state: State) -> np.ndarray:
-    """Return `shown` as a NumPy array."""
-    return jax.device_get(shown(objective, state))
+    """Return `shown` as a NumPy array; a loop over shapes compiles nothing for it."""
+    returns = state.rule.returns
+    averaged, chosen = returns == "ema", returns not in ("ema", "last")
+    known = (
+        None if averaged else state.image,
+        state.ema if averaged else None,
+        state.ema_left,
+        state.best if chosen else None,
+        state.best_loss if chosen else None,
+    )
+    scale = objective.structure.pixel_scale
+    return _picture(*jax.device_get(known), returns, scale, np)
