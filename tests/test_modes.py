@@ -92,7 +92,7 @@ def test_runs_with_doubles_strict_types_and_a_transfer_guard(name, vgg19):
     np.testing.assert_allclose(found.history["loss"], plain.history["loss"], rtol=2e-2)
 
 
-@pytest.mark.parametrize("name", ["transfer", "texture", "lbfgs_torch"])
+@pytest.mark.parametrize("name", ["transfer", "texture"])
 def test_runs_without_compiling(name, vgg19):
     content, recipe, changes = RUNS[name]
     changes = {**SHALLOW, **changes}

@@ -261,4 +261,5 @@ def on_host(objective: Objective, state: State) -> np.ndarray:
         state.best_loss if chosen else None,
     )
     scale = objective.structure.pixel_scale
-    return _picture(*jax.device_get(known), returns, scale, np)
+    image, *rest = jax.device_get(known)
+    return _picture(image, *rest, returns=returns, scale=scale, xp=np)

@@ -44,7 +44,9 @@ def gradient_norms(objective: Objective, image: Image) -> Float[Array, "_"]:
         return found
 
     losses, pull = jax.vjp(layers, image)
-    gradients = jax.lax.map(lambda row: pull(row)[0], jnp.eye(len(losses)))
+    gradients = jax.lax.map(
+        lambda row: pull(row)[0], jnp.eye(len(losses), dtype=losses.dtype)
+    )
     return jnp.sqrt(jnp.sum(gradients**2, axis=(1, 2, 3, 4)))
 
 
