@@ -184,12 +184,16 @@ def history_section(runs, draw):
 
 
 def topology_section(topologies):
-    """Programs compiled for chips that are not there: the latest of each recipe."""
+    """Programs compiled for chips that are not there: the latest of each recipe.
+
+    Files that compare precisions are apart from those that do not.
+    """
     parts, latest = [], {}
     for run in topologies:
         labels = {row["label"] for row in run.document["rows"]}
-        latest[run.document["topology"], *sorted(labels)] = run
-    for (_, *labels), run in latest.items():
+        several = len({row.get("precision") for row in run.document["rows"]}) > 1
+        latest[run.document["topology"], several, *sorted(labels)] = run
+    for (_, _, *labels), run in latest.items():
         versions = run.document["versions"]
         chip = run.document["rows"][0]["device_kind"]
         words = (

@@ -152,8 +152,12 @@ def markdown(rows, columns):
 
 
 def key_of(row):
-    """What a row measured; an old row without a convolution ran the usual one."""
-    named = [row.get(field) or "auto" for field in KEY if field != "label"]
+    """What a row measured; an old row without a convolution ran the usual one.
+
+    Precision is left out: a CPU has one, and the suite does not vary it.
+    """
+    left_out = ("label", "precision")
+    named = [row.get(field) or "auto" for field in KEY if field not in left_out]
     return (*named, row["label"])
 
 
@@ -231,10 +235,13 @@ def start_rows(run):
 def topology_table(run):
     """Return what the compiler says of programs for an absent chip."""
     rows = run.document["rows"]
-    words = ("dtype", "loss", "fits")
+    words = ("dtype", "precision", "loss", "fits")
     columns = {k: (k, "" if k in words else "s") for k in TOPOLOGY_COLUMNS}
     cells = [
-        {name: topology_cell(row, *what) for name, what in TOPOLOGY_COLUMNS.items()}
+        {
+            name: topology_cell(row, *what) if what[0] in row else None
+            for name, what in TOPOLOGY_COLUMNS.items()
+        }
         for row in rows
     ]
     return markdown(cells, columns)

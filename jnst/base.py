@@ -6,6 +6,7 @@ and style to one size.
 """
 
 import difflib
+import functools
 from collections.abc import Collection
 from typing import Any
 
@@ -28,6 +29,12 @@ kernel [3, 3] (in, out) and bias [3]. Every `convB_N` has a kernel [3, 3, I, O] 
 bias [O].
 """
 
+
+HIGHEST = jax.lax.Precision.HIGHEST
+"""Precision of every product but the network's convolutions: float32 itself, where an
+accelerator left to itself rounds factors to bfloat16 or TF32."""
+matmul = functools.partial(jnp.matmul, precision=HIGHEST)
+vdot = functools.partial(jnp.vdot, precision=HIGHEST)
 
 Number = float | int
 """A number that is kept as a float: 1 is meant as 1.0."""
@@ -77,6 +84,10 @@ def check_positive(what: str, value: float) -> None:
 
 
 def as_statistics_dtype(features: FeatureMap) -> FeatureMap:
-    """Widen half-precision features to float32; float32 and float64 stay."""
+    """Widen half-precision features to float32; float32 and float64 stay.
+
+    For what subtracts or squares a map: of values near a mean bfloat16 would leave two
+    or three digits. Products of maps as they are need no copy: `jnst.losses.products`.
+    """
     half = jnp.finfo(features.dtype).bits < 32
     return features.astype(jnp.float32) if half else features

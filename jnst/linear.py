@@ -24,12 +24,17 @@ Batch = Callable[[Function, Sequence[Any], Axes], jax.Array]
 for none) to the stacked results."""
 
 
+WAYS: dict[Primitive, Mapping[str | None, Function]] = {}
+"""What each primitive computes, by platform, None for all others: a jaxpr tells no more
+than a primitive's name."""
+
+
 def mapped(function: Function, operands: Sequence[Any], axes: Axes) -> jax.Array:
     """Take a batch by `jax.vmap` of the function as written."""
     return jax.vmap(function, in_axes=tuple(axes))(*operands)
 
 
-def _in_front(operands: Sequence[Any], axes: Axes, shared: Sequence[int]) -> list[Any]:
+def in_front(operands: Sequence[Any], axes: Axes, shared: Sequence[int]) -> list[Any]:
     """Bring the axis of a batch to the front, of all operands but those shared."""
     pairs = list(zip(operands, axes, strict=True))
     size = next(x.shape[axis] for x, axis in pairs if axis is not None)
@@ -53,9 +58,9 @@ def merged(*shared: int) -> Batch:
 
     def batch(function: Function, operands: Sequence[Any], axes: Axes) -> jax.Array:
         if any(axes[n] is not None for n in shared):
-            each = _in_front(operands, axes, ())
+            each = in_front(operands, axes, ())
             return jax.lax.map(lambda member: function(*member), tuple(each))
-        each = _in_front(operands, axes, shared)
+        each = in_front(operands, axes, shared)
         size = next(len(x) for n, x in enumerate(each) if n not in shared)
         joined = [
             x if n in shared else x.reshape(-1, *x.shape[2:])
@@ -138,7 +143,10 @@ def linear(
     ad.primitive_jvps[primitive] = both
     ad.primitive_transposes[primitive] = transpose
     batching.primitive_batchers[primitive] = take_batch
-    for platform, way in {None: function, **(platforms or {})}.items():
+    ways: dict[str | None, Function] = {None: function}
+    ways.update(platforms or {})
+    WAYS[primitive] = ways
+    for platform, way in ways.items():
         lowering = mlir.lower_fun(way, multiple_results=False)
         mlir.register_lowering(primitive, lowering, platform=platform)
     return call

@@ -69,14 +69,14 @@ def test_float32_means_tf32_where_jax_may_use_it():
     assert peak_tflops(a100, "float32") == 156
     assert peak_tflops(a100, "float32", precision="high") == 156
     assert peak_tflops(a100, "float32", precision="highest") == 19.5
-    assert peak_tflops(a100, "float32", precision="bfloat16_3x") is None
     assert peak_tflops("Tesla T4", "float32") == 8.1  # it has no TF32
     assert peak_tflops("Tesla T4", "bfloat16") is None
 
 
 def test_float32_on_a_tpu_is_one_pass_of_bfloat16_by_default():
     assert peak_tflops("TPU v4", "float32") == 275
-    assert peak_tflops("TPU v4", "float32", precision="highest") is None
+    assert peak_tflops("TPU v4", "float32", precision="high") == 275 / 3
+    assert peak_tflops("TPU v4", "float32", precision="highest") == 275 / 6
 
 
 def test_every_row_is_dense_and_has_a_source():

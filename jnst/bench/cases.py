@@ -100,17 +100,19 @@ def make_cases(
     sizes: Sequence[int],
     *,
     dtypes: Sequence[str] = (),
+    precisions: Sequence[str] = (),
     losses: Sequence[str] = (),
     batches: Sequence[int] = (1,),
     optimizers: Sequence[str] = (),
     label: str = "objective",
 ) -> list[Case]:
-    """Cross a recipe with sizes, types, style losses, optimisers and batches.
+    """Cross a recipe with sizes, types, losses, optimisers, batches and so on.
 
     Args:
       recipe: What to start from.
       sizes: Sides of the square image, at least 1.
       dtypes: Values of `Recipe.dtype`; empty for the recipe's own.
+      precisions: Values of `Recipe.precision`; empty for the recipe's own.
       losses: Keys of `STYLE_LOSSES`; empty for the recipe's own.
       batches: Images in one program, at least 1.
       optimizers: Keys of `OPTIMIZERS`; empty for the recipe's own.
@@ -129,7 +131,10 @@ def make_cases(
     return [
         Case(
             dataclasses.replace(
-                with_loss(recipe, loss), dtype=dtype, optimizer=optimizer
+                with_loss(recipe, loss),
+                dtype=dtype,
+                precision=precision,
+                optimizer=optimizer,
             ),
             size_px,
             batch,
@@ -138,6 +143,7 @@ def make_cases(
         for loss in losses or [recipe.style_loss]
         for optimizer in optimizers or [recipe.optimizer]
         for dtype in dtypes or [recipe.dtype]
+        for precision in precisions or [recipe.precision]
         for batch in batches
         for size_px in sizes
     ]

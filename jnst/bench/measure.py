@@ -30,6 +30,7 @@ KEY = (
     "size_px",
     "batch",
     "dtype",
+    "precision",
     "loss",
     "optimizer",
     "convolution",
@@ -77,6 +78,7 @@ def describe(case: Case, params: Params) -> Row:
         "size_px": case.size_px,
         "batch": case.batch,
         "dtype": recipe.dtype,
+        "precision": recipe.precision,
         "loss": loss_name(recipe),
         "optimizer": optimizer if isinstance(optimizer, str) else repr(optimizer),
         "convolution": recipe.convolution,
@@ -125,11 +127,8 @@ def speeds(case: Case, params: Params, step_ms: float) -> Row:
     seconds, recipe = step_ms / 1e3, case.recipe
     flops = step_flops(recipe, params, case.size_px)
     tflop_per_s = None if flops is None else case.batch * flops / seconds / 1e12
-    peak = peak_tflops(
-        jax.devices()[0].device_kind,
-        recipe.dtype,
-        precision=jax.config.jax_default_matmul_precision,  # type: ignore[attr-defined]
-    )
+    kind = jax.devices()[0].device_kind
+    peak = peak_tflops(kind, recipe.dtype, precision=recipe.precision)
     return {
         "mpx_steps_per_s": case.batch * case.size_px**2 / 1e6 / seconds,
         "gflop_per_step": None if flops is None else flops / 1e9,

@@ -6,9 +6,9 @@ were read as quoted by others (glennklockwood.com and, on github.com,
 winston-zhang-orz/gpu-specs), Google's at cloud.google.com/tpu/docs. A device not listed
 has no known peak: to add one, add a row with its source.
 
-What float32 means depends on `jax_default_matmul_precision`, see `jax.lax.Precision`:
-by default (and up to "high") an NVIDIA GPU multiplies in TF32 where it has it, a TPU in
-bfloat16 (at "high" in three passes); "highest" is float32 itself.
+What float32 means depends on a recipe's `precision`, see `jax.lax.Precision`: up to
+"high" an NVIDIA GPU multiplies in TF32 where it has it, at "highest" in float32 itself;
+a TPU takes one, three or six passes in bfloat16.
 """
 
 import re
@@ -85,10 +85,8 @@ PEAKS: tuple[Peak, ...] = (
     Peak(r"TPU v6( lite|e)", 918.0, None, None, 1640.0, TPU + "v6e"),
 )
 
-TF32_PRECISIONS = (None, "default", "fastest", "high", "tensorfloat32")
-"""Values of `jax_default_matmul_precision` under which a GPU may multiply in TF32."""
-ONE_PASS = (None, "default", "fastest", "bfloat16")
-"""Those under which a TPU multiplies float32 in one pass of bfloat16."""
+PASSES = {"default": 1, "high": 3, "highest": 6}
+"""Products in bfloat16 that a TPU takes for one in float32, by precision."""
 
 
 def find_peak(device_kind: str) -> Peak | None:
@@ -100,14 +98,14 @@ def find_peak(device_kind: str) -> Peak | None:
 
 
 def peak_tflops(
-    device_kind: str, dtype: str, *, precision: str | None = None
+    device_kind: str, dtype: str, *, precision: str = "default"
 ) -> float | None:
     """Return the peak that a step's multiplications could reach at best.
 
     Args:
       device_kind: `jax.Device.device_kind`.
       dtype: "float32" or "bfloat16".
-      precision: Value of `jax_default_matmul_precision`.
+      precision: One of `jnst.network.convolution.PRECISIONS`.
 
     Returns:
       TFLOP/s; None where it is not known.
@@ -118,7 +116,5 @@ def peak_tflops(
     if dtype == "bfloat16":
         return row.bf16
     if device_kind.startswith("TPU"):
-        return row.bf16 if precision in ONE_PASS else None
-    if precision in TF32_PRECISIONS:
-        return row.tf32 or row.fp32
-    return row.fp32 if precision in ("highest", "float32") else None
+        return row.bf16 / PASSES[precision] if row.bf16 else None
+    return row.fp32 if precision == "highest" else row.tf32 or row.fp32

@@ -37,6 +37,7 @@ WARMUP = max(steps for _, steps in TOLERANCES.values())
 TORCH_FIELDS = {
     *("style_layers", "style_layer_weights", "style_weight", "content_layers"),
     *("content_layer_weights", "content_weight", "tv_weight", "dtype"),
+    "precision",
     *("learning_rate", "beta1", "beta2", "epsilon", "convolution", "memory"),
     *("ema", "returns", "decay_steps", "moments", "cooldown"),
 }
@@ -104,6 +105,7 @@ def torch_spec(case: Case, params: Params, steps: int) -> dict[str, Any]:
     terms = {term.name: term for term in active_terms(recipe.objective.terms)}
     weights, factors = weight_arrays(recipe.objective.terms)
     spec: dict[str, Any] = {"steps": steps, "dtype": recipe.dtype}
+    spec["precision"] = recipe.precision
     for kind in ("content", "style"):
         names = terms[kind].layers if kind in terms else ()
         spec[f"{kind}_layers"] = [canonical_layer(name, backbone) for name in names]

@@ -28,6 +28,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "px": ("size_px", "d"),
     "batch": ("batch", "d"),
     "dtype": ("dtype", ""),
+    "precision": ("precision", ""),
     "loss": ("loss", ""),
     "optimizer": ("optimizer", ""),
     "convolution": ("convolution", ""),
@@ -178,7 +179,16 @@ def table(rows: Sequence[Row]) -> str:
         if name in ALWAYS or not (dull or all(v is None for v in values)):
             shown[name] = [_text(name, value, form) for value in values]
     plain_rows = list(zip(*shown.values(), strict=True))
-    words = {"dtype", "loss", "optimizer", "convolution", "peer", "layout", "error"}
+    words = {
+        "dtype",
+        "precision",
+        "loss",
+        "optimizer",
+        "convolution",
+        "peer",
+        "layout",
+        "error",
+    }
     align = ["left" if name in words else "right" for name in shown]
     return tabulate(
         plain_rows, headers=list(shown), colalign=align, disable_numparse=True

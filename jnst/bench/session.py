@@ -32,7 +32,8 @@ DEFAULTS: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
 
 def case_name(case: Case) -> str:
     """Name a case in a few words, good for a folder too."""
-    words = [f"{case.size_px}px", case.recipe.dtype, loss_name(case.recipe)]
+    recipe = case.recipe
+    words = [f"{case.size_px}px", recipe.dtype, recipe.precision, loss_name(recipe)]
     if isinstance(case.recipe.optimizer, str):
         words.append(case.recipe.optimizer)
     return "-".join(words) + (f"-batch{case.batch}" if case.batch > 1 else "")

@@ -6,6 +6,7 @@ made: arguments are shapes. The program is that of one chip of the topology. To 
 the memory of another chip, add a row to `MEMORIES`.
 """
 
+import dataclasses
 import importlib.util
 import os
 import re
@@ -25,7 +26,7 @@ from jnst.bench.prepared import start_of
 from jnst.loop.state import State, init
 from jnst.loop.step import run_chunk
 from jnst.network.layers import backbone_of
-from jnst.objective.features import Network, options_of
+from jnst.objective.features import make_network
 from jnst.objective.making import (
     Pictures,
     make_structure,
@@ -119,11 +120,13 @@ def abstract_arguments(case: Case, params: Params) -> tuple[Objective, State]:
     Raises:
       ValueError: If the image is too small for a layer of the recipe.
     """
-    recipe, fields = case.recipe, case.recipe.objective
+    recipe = case.recipe
+    # Which convolutions are Winograd's is asked of this machine; a TPU has none.
+    fields = dataclasses.replace(recipe.objective, convolution="xla")
 
     def make(params: Params, image: Image) -> tuple[Objective, State]:
         pictures = Pictures(image, [image], jnp.ones(1, jnp.float32))
-        extract = Network(params, options_of(fields))  # a TPU takes kernels as they are
+        extract = make_network(params, fields)
         structure = make_structure(fields, pictures, extract)
         targets = make_targets(extract, pictures, structure)
         start = start_of(recipe, pictures)
@@ -172,16 +175,20 @@ def accounts(program: Any, by_hand: float | None, hbm_gb: float | None) -> Row:
 
     Returns:
       XLA's own account. It counts the body of a loop once, so that operations and
-      bytes are those of one step whatever the length of the chunk. `peak_mib` is
-      arguments, results and temporaries together, without what is donated.
+      bytes are those of one step whatever the length of the chunk. A product of several
+      passes counts once; `optimal_ms`, the least time by XLA's model of the chip, tells
+      them apart. `peak_mib` is arguments, results and temporaries together, without
+      what is donated.
     """
     cost, memory = program.cost_analysis(), program.memory_analysis()
+    seconds = cost.get("optimal_seconds")  # a CPU's compiler has none
     peak_mib = program_mib(program)
     return {
         "flops": cost["flops"],
         "flops_by_hand": by_hand,
         "flops_ratio": cost["flops"] / by_hand if by_hand else None,
         "bytes_accessed": cost["bytes accessed"],
+        "optimal_ms": None if seconds is None else 1e3 * seconds,
         "temp_mib": memory.temp_size_in_bytes / MIB,
         "argument_mib": memory.argument_size_in_bytes / MIB,
         "peak_mib": peak_mib,
@@ -229,6 +236,7 @@ def topology_rows(
                 "label": case.label,
                 "size_px": case.size_px,
                 "dtype": case.recipe.dtype,
+                "precision": case.recipe.precision,
                 "loss": loss_name(case.recipe),
                 "backbone": backbone_of(params),
                 "chunk": length,

@@ -42,8 +42,7 @@ def pick_device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     torch.backends.cudnn.benchmark = True
-    torch.backends.cudnn.allow_tf32 = True
-    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cuda.matmul.allow_tf32 = False  # statistics, as ours
     return torch.device("cuda")
 
 
@@ -102,6 +101,7 @@ def make_network(
     mixing, device = mixing.to(pick_device()), pick_device()
     shift = torch.from_numpy(np.array(arrays["preprocess.bias"])).to(device)
     half = spec["dtype"] == "bfloat16"
+    torch.backends.cudnn.allow_tf32 = spec["precision"] != "highest"
 
     def network(image: torch.Tensor) -> dict[str, torch.Tensor]:
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--sizes", help="Sides of the square image, such as 128,256,512.")
 @click.option("--dtypes", help="float32, bfloat16 or both with a comma between.")
+@click.option("--precisions", help="Of the convolutions: default, high, highest.")
 @click.option("--losses", help="Style losses, such as gram,wasserstein2.")
 @click.option("--batch", default="1", show_default=True, help="Images a program: 1,4.")
 @click.option("--optimizers", help="Optimisers, such as adam,lbfgs_torch.")
@@ -147,6 +148,7 @@ def choose_cases(settings: Sequence[str], options: dict[str, Any]) -> "list[Case
         _listed(options["sizes"], int, "sizes") or list(sizes),
         dtypes=_listed(options["dtypes"], str, "dtypes")
         or ([recipe.dtype] if asked else list(dtypes)),
+        precisions=_listed(options["precisions"], str, "precisions"),
         losses=_listed(options["losses"], str, "losses"),
         batches=_listed(options["batch"], int, "batch") or [1],
         optimizers=_listed(options["optimizers"], str, "optimizers"),

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from jnst.base import Image, Scalar
+from jnst.base import Image, Scalar, vdot
 
 MIN_CURVATURE = 1e-10
 
@@ -44,11 +44,11 @@ class TorchLbfgsState(NamedTuple):
 def _remember(state: TorchLbfgsState, image: Image, gradient: Image) -> TorchLbfgsState:
     """Store the newest differences, unless their curvature is not positive."""
     step, change = image - state.image, gradient - state.gradient
-    curvature = jnp.vdot(change, step)
+    curvature = vdot(change, step)
     keep = (state.updates > 0) & (curvature > MIN_CURVATURE)
     slot = state.pairs % state.steps.shape[0]
     curvature = jnp.where(keep, curvature, 1)
-    norm = jnp.where(keep, jnp.vdot(change, change), 1)
+    norm = jnp.where(keep, vdot(change, change), 1)
 
     def store(memory: Array, value: Array) -> Array:
         return memory.at[slot].set(jnp.where(keep, value, memory[slot]))
@@ -71,12 +71,12 @@ def _direction(state: TorchLbfgsState, gradient: Image) -> Image:
 
     def first(q: Image, at: tuple[Array, Array]) -> tuple[Image, Array]:
         slot, use = at
-        alpha = jnp.where(use, state.inverses[slot] * jnp.vdot(state.steps[slot], q), 0)
+        alpha = jnp.where(use, state.inverses[slot] * vdot(state.steps[slot], q), 0)
         return q - alpha * state.changes[slot], alpha
 
     def second(r: Image, at: tuple[Array, Array]) -> tuple[Image, None]:
         slot, alpha = at
-        beta = state.inverses[slot] * jnp.vdot(state.changes[slot], r)
+        beta = state.inverses[slot] * vdot(state.changes[slot], r)
         # An unused slot holds zeros, so that beta is 0 there as well.
         return r + (alpha - beta) * state.steps[slot], None
 

@@ -6,14 +6,25 @@ write its pair here and give it a row.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from jnst.base import FeatureMap, Features, Scalar, as_statistics_dtype, check_one_of
+from jnst.base import (
+    HIGHEST,
+    FeatureMap,
+    Features,
+    Scalar,
+    as_statistics_dtype,
+    check_one_of,
+    matmul,
+    vdot,
+)
 from jnst.losses.gram import gram_matrix
 from jnst.losses.vectors import position_vectors
 
@@ -35,7 +46,7 @@ class GuidedStatistic(NamedTuple):
 def _products(first: FeatureMap, second: FeatureMap) -> Float[Array, "c d"]:
     """Average the outer products of two maps of one size, position by position."""
     ours, theirs = position_vectors(first), position_vectors(second)
-    return ours.T @ theirs / ours.shape[0]
+    return matmul(ours.T, theirs) / ours.shape[0]
 
 
 def shifted_side(*, offsets: Sequence[int] = (1,)) -> int:
@@ -127,6 +138,23 @@ def activation_shift_gram(
     return jnp.sum((statistic - target) ** 2) / (4 * statistic.shape[0] ** 2)
 
 
+def _added_up(features: FeatureMap, height: int, width: int) -> FeatureMap:
+    """Add up positions that have the same nearest neighbour in a map of that size."""
+    for axis, side in ((1, height), (2, width)):
+        given = features.shape[axis]
+        if given % side == 0:
+            split = *features.shape[:axis], side, given // side
+            blocks = features.reshape(*split, *features.shape[axis + 1 :])
+            features = jnp.sum(blocks, axis=axis + 1)
+        else:
+            nearest = (np.arange(given) + 0.5) * side // given
+            share = np.arange(side)[:, None] == nearest[None]
+            share = jnp.asarray(share, features.dtype)
+            moved = jnp.tensordot(share, features, (1, axis), precision=HIGHEST)
+            features = jnp.moveaxis(moved, 0, axis)
+    return features
+
+
 def chained_grams(
     features: Features, *, shift: float = 0.0
 ) -> tuple[Float[Array, "_ _"], ...]:
@@ -138,7 +166,9 @@ def chained_grams(
 
     Returns:
       For each adjacent pair the mean of outer products over the positions of the
-      shallow layer, [C_l, C_l+1]. The deep one is enlarged by nearest neighbours.
+      shallow layer, [C_l, C_l+1]. The deep one is enlarged by nearest neighbours; as
+      each of its positions then stands beside several of the shallow layer's, these are
+      added up instead.
 
     Raises:
       ValueError: If there is one layer only, or a later one is larger.
@@ -153,9 +183,9 @@ def chained_grams(
                 f"layers of chained_gram must go from shallow to deep, but {next_name} "
                 f"{deep_size} is larger than {name} {size}"
             )
-        deep = as_statistics_dtype(deep) - shift
-        deep = jax.image.resize(deep, (1, *size, deep.shape[-1]), "nearest")
-        matrices.append(_products(as_statistics_dtype(shallow) - shift, deep))
+        added = _added_up(as_statistics_dtype(shallow) - shift, *deep_size)
+        products = _products(added, as_statistics_dtype(deep) - shift)
+        matrices.append(products * (math.prod(deep_size) / math.prod(size)))
     return tuple(matrices)
 
 
@@ -210,7 +240,7 @@ def guided_grams(features: FeatureMap, *, masks: Any = None) -> GuidedStatistic:
     totals = jnp.sum(squares, axis=1)
     present = totals > 0
     weights = squares / jnp.where(present, totals, 1)[:, None]
-    matrix = jax.checkpoint(lambda each: (vectors * each[:, None]).T @ vectors)
+    matrix = jax.checkpoint(lambda each: matmul((vectors * each[:, None]).T, vectors))
     return GuidedStatistic(jax.lax.map(matrix, weights), present.astype(vectors.dtype))
 
 
@@ -245,4 +275,4 @@ def guided_gram(
         )
     squares = jnp.sum((statistic.matrices - target.matrices) ** 2, axis=(1, 2))
     both = jax.lax.stop_gradient(statistic.present * target.present)
-    return jnp.dot(both, squares) / (GUIDED_SCALINGS[scaling] * channels**2 * regions)
+    return vdot(both, squares) / (GUIDED_SCALINGS[scaling] * channels**2 * regions)

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jnst.base import FeatureMap, Scalar, check_one_of
+from jnst.base import FeatureMap, Scalar, check_one_of, matmul
+from jnst.losses.picking import sorted_rows
 from jnst.losses.vectors import position_vectors
 
 Rows = Float[Array, "k _"]
@@ -23,7 +24,7 @@ def sorted_channels(features: FeatureMap) -> Rows:
 
     The sort is stable: equal values keep their order by row and column.
     """
-    return jnp.sort(position_vectors(features).T, axis=1)
+    return sorted_rows(position_vectors(features).T)
 
 
 def _at_quantiles(values: Rows, count: int) -> Rows:
@@ -105,8 +106,7 @@ def _unit_rows(
 
 def _sorted_along(rows: Rows, vectors: Float[Array, "_ c"]) -> Rows:
     # In full precision: TF32's steps would be ties.
-    projected = jnp.matmul(rows, vectors.T, precision=jax.lax.Precision.HIGHEST)
-    return jnp.sort(projected, axis=1)
+    return sorted_rows(matmul(rows, vectors.T))
 
 
 def sliced_wasserstein(

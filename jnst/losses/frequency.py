@@ -1,5 +1,6 @@
 """Long-range structure by Fourier transform: how a feature repeats over distances."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -33,8 +34,15 @@ def autocorrelation(features: FeatureMap, *, shifts: int = 8) -> Correlations:
     size = height + s, width + s  # padding keeps far borders from meeting
     power = jnp.abs(jnp.fft.rfft2(maps, s=size, axes=(0, 1))) ** 2
     sums = jnp.fft.irfft2(power, s=size, axes=(0, 1))
+    for axis in (0, 1):  # negative shifts are at the end
+        sums = jnp.concatenate(
+            [
+                jax.lax.slice_in_dim(sums, size[axis] - s, size[axis], axis=axis),
+                jax.lax.slice_in_dim(sums, 0, s + 1, axis=axis),
+            ],
+            axis,
+        )
     lags = jnp.arange(-s, s + 1)
-    sums = jnp.take(jnp.take(sums, lags % size[0], axis=0), lags % size[1], axis=1)
     counts = jnp.outer(height - jnp.abs(lags), width - jnp.abs(lags))
     return sums / counts.astype(sums.dtype)[:, :, None]
 

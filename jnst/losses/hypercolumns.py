@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from jnst.base import FeatureMap, Features, as_statistics_dtype
 from jnst.losses.pairs import Indices, Vectors
+from jnst.losses.picking import taken, taken_once
 
 
 def all_layers(features: Features | FeatureMap) -> Features:
@@ -34,9 +35,12 @@ def _interpolated(
     down, across = (rows - first[0])[:, None], (columns - first[1])[:, None]
     top, left = (at.astype(jnp.int32) for at in first)
     bottom, right = jnp.minimum(top + 1, height - 1), jnp.minimum(left + 1, width - 1)
-    upper = features[0, top, left] * (1 - across) + features[0, top, right] * across
-    lower = features[0, bottom, left] * (1 - across)
-    lower += features[0, bottom, right] * across
+
+    def at(row: Indices, column: Indices) -> Vectors:
+        return taken(features.reshape(height * width, -1), row * width + column)
+
+    upper = at(top, left) * (1 - across) + at(top, right) * across
+    lower = at(bottom, left) * (1 - across) + at(bottom, right) * across
     return upper * (1 - down) + lower * down
 
 
@@ -45,7 +49,7 @@ def hypercolumns(layers: Features, positions: Indices) -> Vectors:
 
     Args:
       layers: {layer: [1, h, w, C]}.
-      positions: Row-major indices into the map with the most positions, [n].
+      positions: Distinct row-major indices into the map with the most positions, [n].
 
     Returns:
       [n, sum of C]. A pixel at (i, j) of H x W reads a map of h x w at
@@ -60,6 +64,9 @@ def hypercolumns(layers: Features, positions: Indices) -> Vectors:
     rows, columns = jnp.divmod(positions, width)
     found = []
     for features in layers.values():
+        if features.shape[1:3] == (height, width):
+            found.append(taken_once(features.reshape(height * width, -1), positions))
+            continue
         down, across = features.shape[1] / height, features.shape[2] / width
         dtype = features.dtype
         at = rows.astype(dtype) * down, columns.astype(dtype) * across

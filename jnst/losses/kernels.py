@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jnst.base import FeatureMap, Scalar, check_one_of, check_positive
+from jnst.base import FeatureMap, Scalar, check_one_of, check_positive, matmul, vdot
 from jnst.losses.gram import gram_matrix
+from jnst.losses.picking import taken, taken_once
 from jnst.losses.vectors import position_vectors
 
 Vectors = Float[Array, "_ _"]
@@ -101,7 +102,7 @@ def _sampled(key: Array | None, x: Vectors, samples: int) -> Vectors:
         return x
     inside = 0.5 if key is None else jax.random.uniform(key, (samples,))
     places = jnp.floor((np.arange(samples) + inside) * (count / samples))
-    return x[jnp.clip(places.astype(int), 0, count - 1)]
+    return taken(x, jnp.clip(places.astype(int), 0, count - 1))
 
 
 def _kernel_mean(x: Vectors, y: Vectors, gamma: Array) -> Scalar:
@@ -120,9 +121,9 @@ def _kernel_mean(x: Vectors, y: Vectors, gamma: Array) -> Scalar:
     def block(args: tuple[Array, Array]) -> Array:
         ours, counted = args
         squares = jnp.sum(ours**2, axis=1)[:, None] + y_squares[None]
-        products = jnp.matmul(ours, y.T, precision=jax.lax.Precision.HIGHEST)
+        products = matmul(ours, y.T)
         squares = jnp.maximum(squares - 2 * products, 0)
-        return jnp.dot(counted, jnp.mean(jnp.expm1(-gamma * squares), axis=1))
+        return vdot(counted, jnp.mean(jnp.expm1(-gamma * squares), axis=1))
 
     parts = padded.reshape(blocks, rows, channels), real.reshape(blocks, rows)
     return jnp.sum(jax.lax.map(block, parts)) / count
@@ -146,7 +147,10 @@ def _linear_time(
 ) -> Scalar:
     if key is not None:
         ours, theirs = jax.random.split(key)
-        x, y = jax.random.permutation(ours, x), jax.random.permutation(theirs, y)
+        orders = (
+            jax.random.permutation(k, len(v)) for k, v in ((ours, x), (theirs, y))
+        )
+        x, y = (taken_once(v, order) for v, order in zip((x, y), orders, strict=True))
     pairs = min(x.shape[0], y.shape[0]) // 2
     if not pairs:
         raise ValueError("the linear estimator of mmd_gaussian needs two positions")
@@ -155,7 +159,7 @@ def _linear_time(
     squares = jnp.stack([jnp.sum((a - b) ** 2, axis=1) for a, b in kinds])
     gamma = _bandwidth(jnp.mean(squares), sigma2, multiplier)
     signs = np.array([1, 1, -1, -1], squares.dtype)
-    return jnp.dot(signs, jnp.sum(jnp.expm1(-gamma * squares), axis=1))
+    return vdot(signs, jnp.sum(jnp.expm1(-gamma * squares), axis=1))
 
 
 def mmd_gaussian(

@@ -22,6 +22,7 @@ from jnst.losses.pairs import (
     nearest,
     unit_vectors,
 )
+from jnst.losses.picking import along_rows, taken_once
 from jnst.losses.vectors import mean_vector
 
 DISTANCE_EPSILON = 1e-5
@@ -39,7 +40,7 @@ def _log_affinities(
     # Not `jnp.min`, whose gradient finds the minimum again by comparing with it:
     # compiled code may recompute an entry not quite the same, find none and give NaN.
     nearest_one = jnp.argmin(distances, axis=1)[:, None]
-    smallest = jnp.take_along_axis(distances, nearest_one, axis=1)
+    smallest = along_rows(distances, nearest_one)
     relative = distances / (smallest + DISTANCE_EPSILON)
     return jax.nn.log_softmax((1 - relative) / bandwidth, axis=1)
 
@@ -63,10 +64,11 @@ def contextual_similarity(
     def logs_of(rows: Vectors) -> Vectors:
         return _log_affinities(rows, others, bandwidth, half_distance)
 
+    fixed = jax.lax.stop_gradient(units)
     winners = best_matches(
         others,
         len(units),
-        lambda at: logs_of(units[at]),
+        lambda at: logs_of(fixed[at]),
         score=lambda _, logs: logs.T,
     )
 
@@ -117,8 +119,8 @@ def contextual(
       contextual_loss_pytorch. The paper has h 0.1 for content and 0.2 for style.
     """
     check_positive("bandwidth", bandwidth)
-    ours = statistic[drawn(key, len(statistic), samples)]
-    theirs = target[drawn(key, len(target), samples)]
+    ours = taken_once(statistic, drawn(key, len(statistic), samples))
+    theirs = taken_once(target, drawn(key, len(target), samples))
     mean = mean_vector(theirs)
     similarity = contextual_similarity(
         unit_vectors(ours - mean),
@@ -157,6 +159,7 @@ def nnfm(
       `nn_loss`, which adds 1e-8 to lengths where we give short vectors no direction,
       and takes all positions.
     """
-    ours = unit_vectors(statistic[drawn(key, len(statistic), samples)])
+    chosen = drawn(key, len(statistic), samples)
+    ours = unit_vectors(taken_once(statistic, chosen))
     theirs = unit_vectors(target)
     return jnp.mean(cosine_distances(ours, theirs[nearest(ours, theirs)]))

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jnst.base import matmul
+
 Vectors = Float[Array, "_ _"]
 Indices = Int[Array, "_"]
 BLOCK_ENTRIES = 2**23
@@ -44,7 +46,7 @@ def dots(rows: Vectors, others: Vectors) -> Vectors:
 
     In full precision everywhere: what is left of 1 - cosine would drown in TF32.
     """
-    return jnp.matmul(rows, others.T, precision=jax.lax.Precision.HIGHEST)
+    return matmul(rows, others.T)
 
 
 def cosine_distances(units: Vectors, others: Vectors) -> Float[Array, "_"]:
@@ -120,4 +122,5 @@ def best_matches(
 
 def nearest(units: Vectors, others: Vectors) -> Indices:
     """Find for each unit vector the other one of smallest cosine distance."""
+    others = jax.lax.stop_gradient(others)
     return best_matches(units, len(others), lambda indices: others[indices])

@@ -13,6 +13,7 @@ from jaxtyping import Array, Int
 
 from jnst.base import FeatureMap, Scalar, as_statistics_dtype, check_one_of
 from jnst.losses.pairs import Indices, Vectors, best_matches, drawn, unit_vectors
+from jnst.losses.picking import taken_once
 
 REDUCTIONS = {
     # Factor on the sum of squares, given patches and entries of a patch.
@@ -82,6 +83,15 @@ def patches_of(patches: PatchMap, indices: Indices) -> Vectors:
     return patches.vectors[patches.pixels[indices]].reshape(len(indices), -1)
 
 
+def distinct_patches(patches: PatchMap, indices: Indices) -> Vectors:
+    """Gather patches none of which is asked for twice, to be differentiated.
+
+    A pixel of each patch at a time: those of distinct patches are distinct.
+    """
+    pixels = patches.pixels[indices].T
+    return jnp.concatenate([taken_once(patches.vectors, at) for at in pixels], axis=1)
+
+
 def mrf(
     statistic: PatchMap,
     target: PatchMap,
@@ -119,7 +129,7 @@ def mrf(
     check_one_of("reduction of mrf", reduction, REDUCTIONS)
     count = len(statistic.pixels)
     chosen = drawn(key, count, samples)
-    ours = patches_of(statistic, chosen)
+    ours = distinct_patches(statistic, chosen)
 
     def style_patches(indices: Indices) -> Vectors:
         return unit_vectors(patches_of(target, indices))

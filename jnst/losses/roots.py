@@ -11,10 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jnst.base import Scalar
+from jnst.base import Scalar, matmul
 
 Matrix = Float[Array, "c c"]
-matmul = functools.partial(jnp.matmul, precision="highest")  # no TF32, nor bfloat16
 
 LOWEST = 1e-2
 

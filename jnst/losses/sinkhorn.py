@@ -45,8 +45,9 @@ def _of(stop: tuple[float, int], y: Cloud, epsilon: Scalar) -> Callable[[Cloud],
 
 @contextlib.contextmanager
 def _as_usual() -> Iterator[None]:
-    """Let ott-jax do what it relies on, whatever JAX is told to refuse."""
-    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+    """Let ott-jax do what it relies on, whatever JAX is told to refuse, exactly."""
+    allowed = jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard")
+    with allowed[0], allowed[1], jax.default_matmul_precision("highest"):
         yield
 
 

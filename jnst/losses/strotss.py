@@ -11,7 +11,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jnst.base import FeatureMap, Features, Scalar, check_one_of, check_same_shape
+from jnst.base import (
+    FeatureMap,
+    Features,
+    Scalar,
+    check_one_of,
+    check_same_shape,
+    matmul,
+)
 from jnst.losses.elementwise import absolute
 from jnst.losses.hypercolumns import hypercolumns, position_count
 from jnst.losses.pairs import (
@@ -25,6 +32,7 @@ from jnst.losses.pairs import (
     nearest,
     unit_vectors,
 )
+from jnst.losses.picking import taken, taken_once
 from jnst.losses.vectors import position_vectors
 
 PARTS = ("whole", "remd", "moment", "palette")
@@ -58,7 +66,7 @@ def relaxed_emd(ours: Vectors, theirs: Vectors) -> Scalar:
     """
     ours, theirs = unit_vectors(ours), unit_vectors(theirs)
     rows = cosine_distances(ours, theirs[nearest(ours, theirs)])
-    columns = cosine_distances(ours[nearest(theirs, ours)], theirs)
+    columns = cosine_distances(taken(ours, nearest(theirs, ours)), theirs)
     return _larger(jnp.mean(rows), jnp.mean(columns))
 
 
@@ -71,7 +79,7 @@ def moment_distance(ours: Vectors, theirs: Vectors) -> Scalar:
     """
     means = [jnp.mean(each, axis=0, keepdims=True) for each in (ours, theirs)]
     centred = [each - mean for each, mean in zip((ours, theirs), means, strict=True)]
-    first, second = (each.T @ each / len(each) for each in centred)
+    first, second = (matmul(each.T, each) / len(each) for each in centred)
     location = jnp.mean(absolute(means[0] - means[1]))
     return location + jnp.mean(absolute(first - second))
 
@@ -110,9 +118,10 @@ def palette_distance(ours: Vectors, theirs: Vectors) -> Scalar:
     ours, theirs = dots(ours, matrix), dots(theirs, matrix)
     match = functools.partial(best_matches, score=_colour_scores)
     to_theirs = match(ours, len(theirs), lambda at: theirs[at])
-    to_ours = match(theirs, len(ours), lambda at: ours[at])
+    fixed = jax.lax.stop_gradient(ours)
+    to_ours = match(theirs, len(ours), lambda at: fixed[at])
     rows = _colour_distance(ours, theirs[to_theirs])
-    return _larger(rows, _colour_distance(ours[to_ours], theirs))
+    return _larger(rows, _colour_distance(taken(ours, to_ours), theirs))
 
 
 def _colours(layers: Features, positions: Indices) -> Vectors:
@@ -191,7 +200,7 @@ def _parts(
 
 def _shares(unit: Float[Array, "c"], units: Vectors) -> Float[Array, "n"]:
     """Cosine distances of one unit vector to all, over their sum."""
-    distances = 1 - jnp.matmul(units, unit, precision=jax.lax.Precision.HIGHEST)
+    distances = 1 - matmul(units, unit)
     total = jnp.sum(distances)
     apart = total > FLATTEST * len(units)
     return jnp.where(apart, distances / jnp.where(apart, total, 1), 0)
@@ -229,7 +238,8 @@ def self_similarity(
         raise ValueError("samples of self_similarity needs a key")
     positions = drawn(key, features.shape[1] * features.shape[2], samples)
     ours, theirs = (
-        unit_vectors(position_vectors(x)[positions]) for x in (features, target)
+        unit_vectors(taken_once(position_vectors(x), positions))
+        for x in (features, target)
     )
 
     def column(pair: tuple[Array, Array]) -> Array:

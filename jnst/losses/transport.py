@@ -13,12 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jnst.base import FeatureMap, Scalar, as_statistics_dtype, check_one_of
+from jnst.base import FeatureMap, Scalar, as_statistics_dtype, check_one_of, matmul
 from jnst.losses.products import centred_products
 from jnst.losses.roots import (
     Matrix,
     coupling,
-    matmul,
     newton_schulz_roots,
     nuclear_norm,
     trace_of_root,

@@ -20,6 +20,9 @@ from jnst.network.layers import IMAGE_LAYER, backbone_of, canonical_layer, layer
 from jnst.network.winograd import transformed_kernel, winograd
 
 CONVOLUTIONS = ("auto", "xla", "winograd")
+PRECISIONS = ("default", "high", "highest")
+"""Keys of `jax.lax.Precision`: for float32 a TPU takes 1, 3 or 6 passes in bfloat16, a
+GPU TF32, TF32 or float32 itself; a CPU takes float32 always."""
 WINOGRAD = "winograd"
 """Name of the transformed kernel among a layer's parameters, [(tile + 2)^2, O, I]."""
 
@@ -32,8 +35,10 @@ SMALL_TILES_FROM = 512
 kernels of 4x4 tiles take the most memory, and reading them as long as multiplying."""
 
 
-def prepare(params: Params, layers: Sequence[str], *, convolution: str) -> Params:
-    """Transform the kernels of the convolutions that are to use Winograd.
+def prepare(
+    params: Params, layers: Sequence[str], *, convolution: str, dtype: str = "float32"
+) -> Params:
+    """Bring frozen kernels into the form that steps use, once.
 
     Args:
       params: Parameters of a network.
@@ -41,11 +46,12 @@ def prepare(params: Params, layers: Sequence[str], *, convolution: str) -> Param
         may be among them.
       convolution: One of `CONVOLUTIONS`: "auto" for `LEAST_CHANNELS`, "xla" for the
         definition everywhere, "winograd" for every convolution but the first.
+      dtype: Type of activations, "float32" or "bfloat16".
 
     Returns:
-      The parameters as deep as asked, some convolutions with the leaf `WINOGRAD` in
-      place of "kernel".
-      Kernels other than float32 are left alone: rounding would show.
+      The parameters as deep as asked, convolutions in the type of activations (float64
+      is left alone: rounding would show); those that were given in float32, stay so and
+      are to use Winograd have the leaf `WINOGRAD` in place of "kernel".
 
     Raises:
       ValueError: For an unknown convolution or layer.
@@ -58,19 +64,39 @@ def prepare(params: Params, layers: Sequence[str], *, convolution: str) -> Param
     least = LEAST_CHANNELS.get(jax.default_backend(), math.inf)
     least = {"auto": least, "xla": math.inf, "winograd": 4}[convolution]
     kept = {"preprocess", "conv3_4", *used}  # the second tells VGG19 from VGG16
-    found = {name: layer for name, layer in params.items() if name in kept}
+    found = {
+        name: layer if name == "preprocess" else _cast(layer, dtype)
+        for name, layer in params.items()
+        if name in kept
+    }
     for name in used:
-        layer = params.get(name, {})
+        layer, given = found.get(name, {}), params.get(name, {})
         wide = "kernel" in layer and layer["kernel"].shape[2] >= least
-        if wide and layer["kernel"].dtype == jnp.float32:
+        if wide and layer["kernel"].dtype == given["kernel"].dtype == jnp.float32:
             tile = 2 if layer["kernel"].shape[3] >= SMALL_TILES_FROM else 4
             kernel = transformed_kernel(layer["kernel"], tile)
             found[name] = {"bias": layer["bias"], WINOGRAD: kernel}
     return found
 
 
+def _cast(layer: dict[str, Array], dtype: str) -> dict[str, Array]:
+    """Cast a layer to the type of activations; of float32 there may be more digits."""
+
+    def cast(leaf: Array) -> Array:
+        half = dtype == "bfloat16"
+        wanted = jnp.dtype(dtype if half else jnp.promote_types(leaf.dtype, dtype))
+        return leaf if leaf.dtype == wanted else leaf.astype(wanted)
+
+    return {name: cast(leaf) for name, leaf in layer.items()}
+
+
 def convolve(
-    maps: Maps, layer: dict[str, Array], *, padding: str, rectify: bool = False
+    maps: Maps,
+    layer: dict[str, Array],
+    *,
+    padding: str,
+    precision: str = "highest",
+    rectify: bool = False,
 ) -> Maps:
     """Convolve with a layer's 3x3 kernel and add its bias.
 
@@ -79,6 +105,8 @@ def convolve(
       layer: {"kernel": [3, 3, I, O], "bias": [O]}, or `WINOGRAD` from `prepare` in
         place of the kernel.
       padding: How the border is continued, as `jnp.pad` calls it.
+      precision: One of `PRECISIONS`; Winograd's, whose transforms would amplify
+        rounding, is always the highest.
       rectify: Whether a ReLU follows.
 
     Returns:
@@ -104,5 +132,6 @@ def convolve(
         window_strides=(1, 1),
         padding="SAME" if zeros else "VALID",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        precision=lax.Precision[precision.upper()],
     )
     return jax.nn.relu(found + bias) if rectify else found + bias

@@ -15,9 +15,9 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jnst.base import FeatureMaps, Images, Params, check_one_of
+from jnst.base import FeatureMaps, Images, Params, check_one_of, matmul
 from jnst.network import frugal
-from jnst.network.convolution import WINOGRAD, convolve
+from jnst.network.convolution import PRECISIONS, WINOGRAD, convolve
 from jnst.network.layers import BACKBONES as BACKBONES
 from jnst.network.layers import (
     backbone_of,
@@ -54,10 +54,12 @@ class Convolution(nn.Module):
     Attributes:
       features: Output channels.
       padding: As `jnp.pad` calls it.
+      precision: One of `jnst.network.convolution.PRECISIONS`.
     """
 
     features: int
     padding: str
+    precision: str
 
     @nn.compact
     def __call__(self, x: FeatureMaps, rectify: bool = False) -> FeatureMaps:
@@ -69,7 +71,8 @@ class Convolution(nn.Module):
         else:
             start = nn.initializers.lecun_normal()
             layer["kernel"] = self.param("kernel", start, shape)
-        return convolve(x, layer, padding=self.padding, rectify=rectify)
+        how = {"padding": self.padding, "precision": self.precision}
+        return convolve(x, layer, rectify=rectify, **how)
 
 
 class VGG(nn.Module):
@@ -85,6 +88,7 @@ class VGG(nn.Module):
       padding: Key of `PADDINGS`.
       padding_layers: "all" or "first": the convolutions `padding` holds for; the
         others pad with zeros.
+      precision: One of `jnst.network.convolution.PRECISIONS`.
     """
 
     backbone: str
@@ -95,6 +99,7 @@ class VGG(nn.Module):
     pooling_ceil: bool = False
     padding: str = "zeros"
     padding_layers: str = "all"
+    precision: str = "highest"
 
     @nn.compact
     def __call__(self, x: FeatureMaps) -> dict[str, FeatureMaps]:
@@ -141,13 +146,14 @@ class VGG(nn.Module):
     def _convolve(self, x: FeatureMaps, name: str, rectify: bool) -> FeatureMaps:
         first_only = self.padding_layers == "first" and name != "conv1_1"
         mode = PADDINGS["zeros" if first_only else self.padding]
-        return Convolution(dict(self.channels)[name], mode, name=name)(x, rectify)
+        layer = Convolution(dict(self.channels)[name], mode, self.precision, name=name)
+        return layer(x, rectify)
 
 
 def preprocess(params: Params, image: Images) -> Images:
     """Turn RGB in [0, 1] into the network's input, as the weights file says."""
     kernel, bias = params["preprocess"]["kernel"], params["preprocess"]["bias"]
-    return image @ kernel + bias.reshape(1, 1, 1, 3)
+    return matmul(image, kernel) + bias.reshape(1, 1, 1, 3)
 
 
 def mean_pixel(params: Params) -> Float[np.ndarray, "3"]:
@@ -167,6 +173,7 @@ def extract(
     padding: str = "zeros",
     padding_layers: str = "all",
     dtype: str | None = None,
+    precision: str = "highest",
 ) -> dict[str, FeatureMaps]:
     """Compute feature maps, only as deep as asked.
 
@@ -180,6 +187,7 @@ def extract(
       padding: Key of `PADDINGS`.
       padding_layers: "all" or "first", see `VGG`.
       dtype: Type of activations, such as "bfloat16"; None keeps the image's.
+      precision: Of the convolutions, one of `jnst.network.convolution.PRECISIONS`.
 
     Returns:
       {name as given: feature map [N, h, w, C]}.
@@ -193,6 +201,7 @@ def extract(
     check_one_of("pooling", pooling, POOLINGS)
     check_one_of("padding", padding, PADDINGS)
     check_one_of("padding_layers", padding_layers, ("all", "first"))
+    check_one_of("precision", precision, PRECISIONS)
     backbone = backbone_of(params)
     wanted = {name: canonical_layer(name, backbone) for name in layers}
     if not wanted:
@@ -218,6 +227,7 @@ def extract(
         pooling_ceil=pooling_ceil,
         padding=padding,
         padding_layers=padding_layers,
+        precision=precision,
     )
     variables = {"params": {k: v for k, v in params.items() if k != "preprocess"}}
     pixels = preprocess(params, image)

@@ -35,6 +35,7 @@ class NetworkOptions(NamedTuple):
     padding_layers: str
     white: float
     dtype: str
+    precision: str
 
 
 def options_of(fields: ObjectiveFields) -> NetworkOptions:
@@ -99,7 +100,7 @@ def make_network(
     terms = [*active_terms(fields.terms), *also]
     layers = [layer for term in terms for layer in term.layers]
     choice = fields.convolution if winograd_serves(fields) else "xla"
-    prepared = prepare(params, layers, convolution=choice)
+    prepared = prepare(params, layers, convolution=choice, dtype=fields.dtype)
     return Network(prepared, options_of(fields))
 
 

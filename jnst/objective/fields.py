@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from jnst.base import shown
 from jnst.bounds import SCALE, Choice
 from jnst.fitting import fit_fields, fitted, plain
-from jnst.network.convolution import CONVOLUTIONS
+from jnst.network.convolution import CONVOLUTIONS, PRECISIONS
 from jnst.network.pooling import POOLINGS
 from jnst.network.vgg import PADDINGS
 from jnst.objective.term import Term
@@ -37,6 +37,9 @@ class ObjectiveFields:
       padding_layers: Convolutions that `padding` holds for, "all" or "first".
       white: What a pixel of 1.0 is in the network's 0..255 input: 255, or Torch7's 256.
       dtype: Type of activations, "float32" or "bfloat16"; statistics stay float32.
+      precision: Of the network's convolutions on accelerators, one of
+        `jnst.network.convolution.PRECISIONS`; all other products, and Winograd's, are
+        of the highest.
       convolution: One of `jnst.network.convolution.CONVOLUTIONS`: "auto" for the
         fastest in float32 on this device, "xla" for the definition.
       pixel_scale: What a pixel of 1.0 is in the optimiser's (and total variation's)
@@ -53,6 +56,7 @@ class ObjectiveFields:
     padding_layers: Annotated[str, Choice(("all", "first"))] = "all"
     white: Annotated[float, SCALE] = 255.0
     dtype: Annotated[str, Choice(("float32", "bfloat16"))] = "float32"
+    precision: Annotated[str, Choice(PRECISIONS)] = "high"
     convolution: Annotated[str, Choice(CONVOLUTIONS)] = "auto"
     pixel_scale: Annotated[float, SCALE] = 1.0
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jnst.base import Features, Options, Scalar, Statistic, shown
+from jnst.base import Features, Options, Scalar, Statistic, matmul, shown
 from jnst.losses.gradients import normalise_gradient
 from jnst.losses.rows import with_options
 from jnst.objective.features import View
@@ -141,7 +141,9 @@ def _style_losses(part: Part, view: View, against: Against) -> Losses:
         loss = _checked(part, loss)
         loss = normalise_gradient(loss) if against.normalise else loss
         each = [_by_layer(part, loss, features, style) for style in styles]
-        found.append(each[0] if len(each) == 1 else against.shares @ jnp.stack(each))
+        found.append(
+            each[0] if len(each) == 1 else matmul(against.shares, jnp.stack(each))
+        )
     return _over_levels(found)
 
 

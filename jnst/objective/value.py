@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, PyTree
 
-from jnst.base import Image, Scalar, check_one_of
+from jnst.base import Image, Scalar, check_one_of, vdot
 from jnst.objective.features import look
 from jnst.objective.kinds import KINDS, Against, Losses, Part
 
@@ -212,7 +212,7 @@ def weighed(objective: Objective, losses: dict[str, Losses]) -> dict[str, Scalar
         layers = objective.layer_weights.get(name)
         one = values[0]
         if layers is not None and values.shape == layers.shape:
-            one = jnp.dot(layers, values)
+            one = vdot(layers, values)
         found[name] = objective.weights[name] * one
     return found
 
@@ -224,7 +224,7 @@ def terms_at(objective: Objective, image: Image, *, key: Array) -> dict[str, Sca
 
 def _cosine(first: Image, second: Image) -> Scalar:
     norms = jnp.linalg.norm(first) * jnp.linalg.norm(second)
-    return jnp.vdot(first, second) / jnp.maximum(norms, jnp.finfo(first.dtype).tiny)
+    return vdot(first, second) / jnp.maximum(norms, jnp.finfo(first.dtype).tiny)
 
 
 def diagnose(objective: Objective, image: Image, key: Array) -> dict[str, Scalar]:

@@ -44,6 +44,7 @@ class Changes(TypedDict, total=False):
     padding_layers: str
     white: float
     dtype: str
+    precision: str
     convolution: str
     pixel_scale: float
     optimizer: Any
