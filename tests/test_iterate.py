@@ -68,6 +68,18 @@ def test_without_steps_it_takes_the_recipes(vgg19):
         jnst.iterate([])
 
 
+def test_one_step_is_a_run_and_a_larger_state_is_brought_down(vgg19):
+    recipe = jnst.Recipe(terms=(jnst.Term("tv", "tv_mean_l2"),))
+    large, small = (
+        objective_of(vgg19, recipe, batch(picture(*shape)))
+        for shape in ((12, 14), (6, 7))
+    )
+    [event] = jnst.iterate(large, steps=1)
+    assert (event.step, event.steps) == (1, 1)
+    [event] = jnst.iterate(small, event.state, steps=1)
+    assert event.image.shape == (6, 7, 3)
+
+
 def test_coarse_to_fine_is_what_stylize_does(vgg19):
     changes = {"weights": vgg19, **SHALLOW, **COARSE}
     result = jnst.stylize(CONTENT, STYLE, **changes)

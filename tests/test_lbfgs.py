@@ -134,6 +134,16 @@ def test_differences_without_curvature_are_not_remembered():
     assert np.isfinite(actual).all()
 
 
+@pytest.mark.parametrize("curvature", [1e-7, 1e-9])
+def test_differences_are_remembered_from_pytorchs_least_curvature(curvature):
+    # The first move's square is 0.02: y.s is 2e-9 or 2e-11, PyTorch's bound 1e-10.
+    slope = lambda x: 0.25 + curvature * x  # noqa: E731
+    expected = twin(START, 0.5, 3, 2, slope)
+    with jax.enable_x64(True):
+        actual = ours(START, 0.5, 3, 2, slope)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4)
+
+
 def test_a_zero_gradient_moves_nothing():
     slope = lambda x: np.zeros(12)  # noqa: E731
     np.testing.assert_array_equal(ours(START.astype(np.float32), 1.0, 3, 3, slope)[-1],

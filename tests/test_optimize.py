@@ -290,3 +290,9 @@ def test_a_keyed_loss_draws_anew_each_step_and_the_same_for_the_same_key(
     assert len(set(first)) == 3
     assert draws(jax.random.key(1)) == first
     assert draws(jax.random.key(2)) != first
+
+    def seeded(seed):
+        state = jnst.init(objective, picture(6, 7), seed=seed)
+        return float(STEP(objective, state)[1]["loss"])
+
+    assert seeded(1) == seeded(1) != seeded(2)

@@ -180,6 +180,14 @@ def test_a_map_is_at_no_distance_from_itself(shape):
         assert 0 <= found <= allowed * largest * (40 if form == "sum" else 1)
 
 
+@pytest.mark.parametrize(("form", "share"), [("sum", 8), ("factored", 1)])
+def test_two_equal_flat_maps_are_apart_by_the_diagonal_alone(form, share):
+    # No covariance: what is left is 1e-12 for each of the image's channels.
+    flat = jnp.full((1, 4, 3, 8), 100.0)
+    found = compute("wasserstein2", flat, flat, form=form)
+    np.testing.assert_allclose(found, share * 1e-12, rtol=1e-3)
+
+
 @pytest.mark.parametrize("form", ["sum", "mean"])
 def test_fewer_positions_than_channels_give_finite_gradients(form):
     # Both covariances are singular, as at deep layers of small images.
