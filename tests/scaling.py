@@ -1,8 +1,7 @@
 """How a loss changes with its features: the columns of losses.md, table D1."""
 
 import numpy as np
-
-from jnst.losses import compute
+from compiled import computed
 
 
 def tile(features):
@@ -27,10 +26,10 @@ def ratios(name, generated, target, **options):
     if "directions" in options:
         doubled["directions"] = tuple(d + d for d in options["directions"])
     changed = {
-        "tile": compute(name, tile(generated), tile(target), **options),
-        "dup": compute(name, duplicate(generated), duplicate(target), **doubled),
-        "x2": compute(name, 2 * generated, 2 * target, **options),
-        "perm": compute(name, permute(generated), target, **options),
+        "tile": computed(name, tile(generated), tile(target), **options),
+        "dup": computed(name, duplicate(generated), duplicate(target), **doubled),
+        "x2": computed(name, 2 * generated, 2 * target, **options),
+        "perm": computed(name, permute(generated), target, **options),
     }
-    original = float(compute(name, generated, target, **options))
+    original = float(computed(name, generated, target, **options))
     return {what: float(value) / original for what, value in changed.items()}

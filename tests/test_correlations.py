@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import references_statistics as twins
+from compiled import computed
 from scaling import ratios
 from tiny import feature_map
 from worked import PAIRS, RTOL, UT, A, B, S, U
@@ -50,7 +51,7 @@ def plain(features):
     ],
 )
 def test_losses_equal_the_catalogue(name, options, pair, expected):
-    actual = compute(name, *PAIRS[pair], **options)
+    actual = computed(name, *PAIRS[pair], **options)
     np.testing.assert_allclose(actual, expected, rtol=RTOL)
 
 
@@ -60,7 +61,7 @@ def test_losses_equal_the_catalogue(name, options, pair, expected):
 def test_the_chain_equals_the_catalogue(shift, expected):
     # losses.md, B9.
     ours, theirs = ({"relu1_1": a, "relu2_1": b} for a, b in ((U, V), (UT, VT)))
-    actual = compute("chained_gram", ours, theirs, shift=shift)
+    actual = computed("chained_gram", ours, theirs, shift=shift)
     np.testing.assert_allclose(actual, expected, rtol=RTOL)
 
 
@@ -74,7 +75,7 @@ def test_the_chain_equals_the_catalogue(shift, expected):
     ],
 )
 def test_the_guided_gram_equals_the_catalogue(masks, options, expected):
-    actual = compute("guided_gram", A, S, masks=masks, **options)
+    actual = computed("guided_gram", A, S, masks=masks, **options)
     np.testing.assert_allclose(actual, expected, rtol=RTOL)
 
 
@@ -155,14 +156,14 @@ def test_a_chain_of_three_layers_matches_its_twin(shift, maybe_jit):
 def test_a_chain_follows_the_order_it_is_given_in():
     # "shallow" sorts behind "deep".
     ours, theirs = ({"shallow": a, "deep": b} for a, b in ((U, V), (UT, VT)))
-    actual = compute("chained_gram", ours, theirs)
+    actual = computed("chained_gram", ours, theirs)
     np.testing.assert_allclose(actual, 0.005413214366, rtol=RTOL)
 
 
 def test_a_deeper_layer_that_lost_a_row_to_pooling_is_enlarged_too():
     ours = {"relu1_1": feature_map(5, 7, 2), "relu2_1": feature_map(2, 3, 3)}
     theirs = {"relu1_1": feature_map(9, 6, 2, 1), "relu2_1": feature_map(4, 3, 3, 1)}
-    assert float(compute("chained_gram", ours, theirs)) > 0
+    assert float(computed("chained_gram", ours, theirs)) > 0
 
 
 @pytest.mark.parametrize("scaling", ["formula", "code"])
@@ -189,7 +190,7 @@ def test_an_empty_region_is_skipped(empty):
     if empty == "all":
         masks[:] = 0
     fn = jax.jit(
-        jax.value_and_grad(lambda x, m: compute("guided_gram", x, theirs, masks=m))
+        jax.value_and_grad(lambda x, m: computed("guided_gram", x, theirs, masks=m))
     )
     value, gradient = fn(ours, tuple(jnp.asarray(m, jnp.float32) for m in masks))
     expected = twins.guided_gram(plain(ours), plain(theirs), masks)
@@ -199,8 +200,8 @@ def test_an_empty_region_is_skipped(empty):
 
 def test_without_masks_the_guided_gram_is_gatys():
     ours, theirs = feature_map(seed=1), feature_map(6, 5, seed=2)
-    gram = compute("gram", ours, theirs, scale="gatys")
-    np.testing.assert_allclose(compute("guided_gram", ours, theirs), gram, rtol=1e-5)
+    gram = computed("gram", ours, theirs, scale="gatys")
+    np.testing.assert_allclose(computed("guided_gram", ours, theirs), gram, rtol=1e-5)
 
 
 def test_masks_of_the_image_are_resampled_to_the_layer():

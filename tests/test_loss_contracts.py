@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiled import computed
 from jax.test_util import check_grads
 from tiny import batch, feature_map, picture
 
@@ -52,22 +53,20 @@ def stripes(features):
     return np.stack([np.tile(half, (height, 1)) for half in (even, ~even)]) * 1.0
 
 
-def loss_of(name, target, **options):
+def loss_of(name, target, call=computed, **options):
     """A function of the generated features alone: (features) -> scalar.
 
     `target` is what the row compares with: features of the style or of the content, or
     for losses on the image the content image.
     """
-    row, extra = ROWS[name], {}
-    if getattr(row, "keyed", False):
-        extra["key"] = KEY
-    if getattr(row, "needs_style", False):
-        extra["style"] = target
+    row = ROWS[name]
+    key = [KEY] if getattr(row, "keyed", False) else []
+    extra = {"style": target} if getattr(row, "needs_style", False) else {}
     guided = "masks" in option_names(*losses.functions_of(name))
 
     def loss(x):
         masks = {"masks": (stripes(x), stripes(target))} if guided else {}
-        return losses.compute(name, x, target, **extra, **masks, **options)
+        return call(name, x, target, *key, **extra, **masks, **options)
 
     return loss
 
@@ -88,7 +87,7 @@ def test_a_row_names_its_source(name):
 
 
 @pytest.mark.parametrize("name", PAIRED)
-def test_the_distance_is_zero_at_equality_and_above_it_elsewhere(name):
+def test_the_distance_is_zero_at_equality_and_above_it_elsewhere(name, quick_compile):
     fn, features = case(name)
     scale = float(fn(features))
     assert scale > 0
@@ -181,7 +180,8 @@ def test_value_and_gradient_are_finite_everywhere(name, quick_compile):
 def test_eager_compiled_and_mapped_values_agree(name):
     fn, first = case(name)
     second = inputs(name, 5)
-    eager = [float(fn(first)), float(fn(second))]
+    as_written = loss_of(name, inputs(name, 3), losses.compute)
+    eager = [float(as_written(first)), float(as_written(second))]
     both = jax.tree.map(lambda *leaves: jnp.stack(leaves), first, second)
     mapped = jax.jit(jax.vmap(fn))(both)
     # 1e-4: Wasserstein-2 is a small difference of traces.
@@ -190,7 +190,7 @@ def test_eager_compiled_and_mapped_values_agree(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_bfloat16_features_change_the_value_by_two_percent_at_most(name):
+def test_bfloat16_features_change_the_value_by_two_percent_at_most(name, quick_compile):
     half = lambda tree: jax.tree.map(lambda x: x.astype(jnp.bfloat16), tree)  # noqa: E731
     fn, features = case(name)
     rough = loss_of(name, half(inputs(name, 3)))(half(features))
@@ -199,7 +199,7 @@ def test_bfloat16_features_change_the_value_by_two_percent_at_most(name):
 
 
 @pytest.mark.parametrize("name", SIZE_FREE)
-def test_an_image_and_its_own_tiling_are_at_distance_zero(name):
+def test_an_image_and_its_own_tiling_are_at_distance_zero(name, quick_compile):
     features = inputs(name, 1)
     tiled = jax.tree.map(lambda x: jnp.tile(x, (1, 2, 2, 1)), features)
     scale = float(loss_of(name, inputs(name, 2))(features))
@@ -207,7 +207,7 @@ def test_an_image_and_its_own_tiling_are_at_distance_zero(name):
 
 
 @pytest.mark.parametrize("name", SIZE_FREE)
-def test_a_style_of_another_size_is_compared(name):
+def test_a_style_of_another_size_is_compared(name, quick_compile):
     fn = loss_of(name, inputs(name, 2, height=4, width=10))
     assert float(fn(inputs(name, 1))) > 0
 

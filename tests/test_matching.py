@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import references_matching as twins
+from compiled import computed
 from tiny import feature_map
 from worked import RTOL, A, B, S, X, Y
 
@@ -91,7 +92,7 @@ CASES = [(name, *case) for name, cases in TWINS.items() for case in cases]
 @pytest.mark.parametrize("sizes", [((5, 4), (5, 4)), ((6, 5), (4, 9))])
 def test_losses_match_their_twins_at_equal_and_other_sizes(name, options, twin, sizes):
     ours, theirs = (feature_map(*size, 3, seed) for seed, size in enumerate(sizes))
-    fn = jax.jit(lambda a, b: compute(name, a, b, **options))
+    fn = jax.jit(lambda a, b: computed(name, a, b, **options))
     expected = twin(*(np.asarray(f[0], np.float64) for f in (ours, theirs)))
     # Contextual loss divides by the smallest distance, which float32 rounds to 1e-7.
     np.testing.assert_allclose(fn(ours, theirs), expected, rtol=1e-4)
@@ -133,9 +134,9 @@ CHANGES = {
 
 @pytest.mark.parametrize(("name", "options", "inputs", "ratios"), SCALING)
 def test_losses_scale_as_measured(name, options, inputs, ratios):
-    before = float(compute(name, *inputs, **options))
+    before = float(computed(name, *inputs, **options))
     for change, ratio in ratios.items():
-        after = float(compute(name, *map(CHANGES[change], inputs), **options))
+        after = float(computed(name, *map(CHANGES[change], inputs), **options))
         rough = change == "tile" and ratio != 1
         np.testing.assert_allclose(after / before, ratio, rtol=0.05 if rough else 1e-4)
 
@@ -147,7 +148,7 @@ def test_positions_count_for_patches_alone(name, blind):
     ours, theirs = feature_map(6, 6, seed=1), feature_map(6, 6, seed=2)
     order = np.random.default_rng(0).permutation(36)
     shuffled = ours.reshape(36, 3)[order].reshape(ours.shape)
-    values = [float(compute(name, x, theirs)) for x in (ours, shuffled)]
+    values = [float(computed(name, x, theirs)) for x in (ours, shuffled)]
     assert np.isclose(*values, rtol=1e-5) == bool(blind)
 
 
@@ -171,17 +172,17 @@ def test_the_mean_over_keys_is_the_whole_loss(name, reduction):
     options = {"reduction": reduction} if name == "mrf" else {}
     ours, theirs = feature_map(6, 6, seed=1), feature_map(6, 6, seed=2)
     draw = jax.jit(
-        jax.vmap(lambda key: compute(name, ours, theirs, key, samples=8, **options))
+        jax.vmap(lambda key: computed(name, ours, theirs, key, samples=8, **options))
     )
     values = np.asarray(draw(jax.random.split(jax.random.key(0), 4000)))
     error = values.std() / np.sqrt(len(values))
-    whole = float(compute(name, ours, theirs, **options))
+    whole = float(computed(name, ours, theirs, **options))
     assert abs(values.mean() - whole) < 4 * error < 0.05 * whole
 
 
 def test_equal_maps_draw_equal_samples_of_a_contextual_loss():
     features = feature_map(8, 8, seed=1)
-    loss = compute("contextual", features, features, jax.random.key(3), samples=9)
+    loss = computed("contextual", features, features, jax.random.key(3), samples=9)
     np.testing.assert_allclose(loss, 0, atol=1e-6)
 
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import references_statistics as twins
+from compiled import computed
 from scaling import ratios
 from tiny import feature_map
 from worked import PAIRS, RTOL, A, B
@@ -40,7 +41,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
     ],
 )
 def test_losses_equal_the_catalogue(name, options, pair, expected):
-    actual = compute(name, *PAIRS[pair], **options)
+    actual = computed(name, *PAIRS[pair], **options)
     np.testing.assert_allclose(actual, expected, rtol=RTOL)
 
 
@@ -85,9 +86,9 @@ def test_losses_match_their_twins(name, twin, options, maybe_jit):
 def test_bn_statistics_are_the_lua_form_over_the_channels():
     # losses.md, D1: 0.0327 = 2 * 0.0163 on two channels.
     ours, theirs = feature_map(seed=1), feature_map(seed=2)
-    lua = compute("mean_std", ours, theirs, form="lua")
+    lua = computed("mean_std", ours, theirs, form="lua")
     np.testing.assert_allclose(
-        compute("bn_statistics", ours, theirs), lua / 3, rtol=1e-6
+        computed("bn_statistics", ours, theirs), lua / 3, rtol=1e-6
     )
 
 
@@ -102,7 +103,7 @@ FORMS = [
 @pytest.mark.parametrize("value", [0.0, 0.1, 300.0])
 def test_flat_channels_have_finite_gradients_in_every_form(name, options, value):
     flat = jnp.full((1, 5, 4, 3), value)
-    fn = jax.jit(jax.grad(lambda x, y: compute(name, x, y, **options)))
+    fn = jax.jit(jax.grad(lambda x, y: computed(name, x, y, **options)))
     for target in (flat, feature_map(seed=2)):
         assert np.isfinite(fn(flat, target)).all()
 
@@ -110,7 +111,7 @@ def test_flat_channels_have_finite_gradients_in_every_form(name, options, value)
 @pytest.mark.parametrize(("name", "options"), FORMS)
 def test_a_single_position_has_a_finite_gradient(name, options):
     one = feature_map(1, 1, seed=1)
-    fn = jax.grad(lambda x: compute(name, x, feature_map(seed=2), **options))
+    fn = jax.grad(lambda x: computed(name, x, feature_map(seed=2), **options))
     assert np.isfinite(fn(one)).all()
 
 
