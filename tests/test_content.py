@@ -117,6 +117,16 @@ def test_shapes_that_would_broadcast_are_refused(name):
         compute(name, A, B[:1, :1], style=B)
 
 
+def test_adain_gives_the_content_the_styles_means_and_deviations():
+    # Eq. 8 in NumPy, deviations over M - 1: they are those of the result too.
+    ours, theirs = feature_map(4, 3, seed=1), feature_map(2, 5, seed=2)
+    found = np.asarray(content.adain_target(ours, theirs, epsilon=0.0))[0]
+    arrays = (np.asarray(f[0], np.float64).reshape(-1, 3) for f in (ours, theirs))
+    (mean, std), (wanted, spread) = ((x.mean(0), x.std(0, ddof=1)) for x in arrays)
+    expected = (np.asarray(ours[0]) - mean) / std * spread + wanted
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_an_unknown_form_is_refused():
     with pytest.raises(ValueError, match="unknown form of cysmith 'sqr'. Did you"):
         compute("cysmith", A, B, form="sqr")

@@ -229,6 +229,20 @@ def test_a_line_search_starts_from_what_it_has_kept(vgg19):
     assert evaluations(vgg19, "sgd", 3)[0] == 3
 
 
+def test_a_line_search_records_every_term_of_a_sum(vgg19):
+    """It keeps their sum alone: the terms are evaluated at the image."""
+    terms = (jnst.Term("tv", "tv_mean_l2"), jnst.Term("range", "l_beta_norm"))
+    recipe = jnst.Recipe(terms=terms, optimizer="lbfgs", clip=False)
+    objective = objective_of(vgg19, recipe)
+    state, step = begin(recipe, batch(picture(6, 7))), jax.jit(jnst.step)
+    for _ in range(2):
+        expected = objective.terms(state.image[0])
+        state, found = step(objective, state)
+        assert set(found) == {"loss", "tv", "range"}
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-5)
+
+
 def test_a_line_search_is_as_good_as_without_memory_where_pixels_are_clipped(vgg19):
     recipe = jnst.Recipe(
         terms=(jnst.Term("tv", "tv_mean_l2"),), optimizer="lbfgs", clip=True
