@@ -79,6 +79,9 @@ def test_the_seed_decides_the_first_image_and_the_key_of_the_steps(vgg19):
         keys = [jax.random.key_data(state.key) for state in (own, other)]
         assert np.array_equal(*keys) == same
         assert np.array_equal(own.image, other.image) == same
+    image = 3 * picture(6, 7) - 1  # values outside [0, 1] are kept
+    given = jnst.init(objective, image)
+    np.testing.assert_allclose(given.image[0] / recipe.pixel_scale, image, rtol=1e-6)
     # Steps do not draw the numbers of the first image again.
     noise = jax.random.uniform(own.key, own.image.shape)
     assert np.abs(own.image / recipe.pixel_scale - noise).max() > 0.1

@@ -148,12 +148,12 @@ def test_clipping_keeps_pixels_in_their_range_and_its_absence_does_not(vgg19, sc
 
 
 def test_the_average_is_the_weighted_mean_of_all_images(vgg19):
-    recipe = changed(ema=0.8, returns="ema")
+    recipe = changed(ema=0.3, returns="ema")
     states, _ = walk(vgg19, recipe, 4)
     # crowsonkb's EMA: the first image counts, then each step's; divided by what is in.
-    weights = 0.2 * 0.8 ** np.arange(4, -1, -1)
+    weights = 0.7 * 0.3 ** np.arange(4, -1, -1)
     images = np.stack([state.image for state in states])
-    expected = np.tensordot(weights / (1 - 0.8**5), images, axes=1)
+    expected = np.tensordot(weights / (1 - 0.3**5), images, axes=1)
     actual = shown(states[-1])
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
