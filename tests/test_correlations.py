@@ -156,7 +156,7 @@ def test_a_chain_of_three_layers_matches_its_twin(shift, maybe_jit):
 def test_a_chain_follows_the_order_it_is_given_in():
     # "shallow" sorts behind "deep".
     ours, theirs = ({"shallow": a, "deep": b} for a, b in ((U, V), (UT, VT)))
-    actual = computed("chained_gram", ours, theirs)
+    actual = compute("chained_gram", ours, theirs)
     np.testing.assert_allclose(actual, 0.005413214366, rtol=RTOL)
 
 
