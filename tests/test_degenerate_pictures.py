@@ -1,0 +1,27 @@
+"""Every recipe on degenerate pictures: as content, as style, and as both."""
+
+import degenerate
+import numpy as np
+import pytest
+
+import jnst
+from jnst.recipes import RECIPES
+
+PICTURES = degenerate.pictures(32, 32)
+PAIRS = [
+    pair
+    for name in PICTURES
+    if name != "ordinary"
+    for pair in ((name, "ordinary"), ("ordinary", name), (name, name))
+]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_runs_on_degenerate_pictures(recipe, vgg19, quick_compile):
+    """Losses are finite and >= 0, and so is the image: 36 pairs, one program."""
+    for content, style in PAIRS:
+        pictures = PICTURES[content], PICTURES[style]
+        result = jnst.stylize(*pictures, recipe, weights=vgg19, size_px=32, steps=2)
+        for term, values in result.history.items():
+            assert (np.isfinite(values) & (values >= 0)).all(), (content, style, term)
+        assert np.isfinite(result.image).all(), (content, style)
