@@ -67,7 +67,7 @@ def test_the_table_tells_every_case(run):
     assert code == 0, err
     lines = out.splitlines()
     assert "tiny VGG19 for tests" in lines[0]
-    assert lines[1].split()[:3] == ["px", "dtype", "loss"]
+    assert lines[1].split()[:3] == ["px", "dtype", "precision"]
     assert [line.split()[0] for line in lines[3:]] == ["32", "48"]
     assert "unknown" in lines[3]
     assert "32 px float32 mean_std" in err

@@ -43,7 +43,9 @@ def test_every_recipe_is_traced_with_doubles_and_strict_types(name, vgg19, monke
     """It stays in float32; only what a line search keeps for itself may be wider."""
     recipe = as_winograd(jnst.RECIPES[name])
     monkeypatch.setattr(
-        topology, "Network", lambda params, _: make_network(params, recipe.objective)
+        topology,
+        "make_network",
+        lambda params, _: make_network(params, recipe.objective),
     )
     with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
         objective, state = topology.abstract_arguments(Case(recipe, 32), vgg19)

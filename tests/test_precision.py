@@ -32,7 +32,8 @@ each_recipe = pytest.mark.parametrize("name", jnst.RECIPES)
 def program_of(params, recipe, steps=2):
     """The jaxpr of a recipe's steps on a small picture; nothing is computed."""
     arguments = abstract_arguments(Case(recipe, 32), params)
-    return jax.make_jaxpr(lambda *each: run_chunk(*each, steps))(*arguments)
+    count = jax.ShapeDtypeStruct((), np.int32)
+    return jax.make_jaxpr(lambda *each: run_chunk(*each, steps))(*arguments, count)
 
 
 def changed(name, **fields):

@@ -65,6 +65,7 @@ def test_no_recipe_dies_where_convolutions_are_rounded(name, vgg_like, quick_com
     with products_rounded():
         objective = objective_of(vgg_like, recipe, content, [style])
         state = begin(recipe, (0.9 * content + 0.05) * recipe.pixel_scale)
-        state, losses = jax.jit(run_chunk, static_argnums=2)(objective, state, STEPS)
+        chunk = jax.jit(run_chunk, static_argnums=3)
+        state, losses = chunk(objective, state, np.int32(STEPS), STEPS)
     assert np.isfinite(losses["loss"]).all()
     assert jnp.isfinite(state.image).all()

@@ -73,6 +73,7 @@ def case(name):
 def test_every_term_equals_the_twin(name, quick_compile):
     # Eight scaled Newton-Schulz iterations leave 5e-5 of a flat picture's roots.
     rtol = 100 * TERMS_RTOL if name.startswith("jnst") else TERMS_RTOL
+    rtol = 2 * TERMS_RTOL if name == "crowsonkb" else rtol  # 12 plain iterations
     values, _ = case(name)
     expected = twin_terms(name, np.zeros_like(pictures(name)[0]))
     assert values.keys() == expected.keys()

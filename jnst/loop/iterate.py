@@ -128,11 +128,8 @@ def _advice(
         now = float(np.ravel(jax.device_get(objective.weights[term]))[0])
         weight = f" or {term}_weight (now {now:g})"
     if step == 0:  # nothing has moved yet: no learning rate would help
-        other = f"lower{weight.removeprefix(' or')}" if weight else "lower weights"
-        return (
-            f"the loss is {value} at step 0, before the image has changed, in {term}: "
-            f"these pictures are out of its range; {other}, or choose another loss"
-        )
+        begin = f"the loss is {value} at step 0, before any step, in {term}: choose"
+        return f"{begin} another loss{weight.replace(' or', ' or lower', 1)}"
     rate = float(np.ravel(jax.device_get(state.numbers["learning_rate"]))[0])
     return (
         f"the loss became {value} at step {step}, in {term}; lower learning_rate "
@@ -205,8 +202,7 @@ def iterate(
         `jnst.coarse_to_fine` makes them.
       state: Where to begin, from `init`; it is left alone. None for `init(objective)`.
       steps: Steps to take; None for the recipe's. Sizes have steps of their own.
-      every: There is an event after every so many steps of the whole run, at least; 0
-        for no such wish.
+      every: There is an event after every so many steps of the whole run; 0: no wish.
 
     Yields:
       An `Event` after each chunk of about half a second.
