@@ -1,7 +1,4 @@
-"""The loop: an iterator over chunks of steps, from coarse to fine.
-
-Whoever wants to watch, save or stop is a `for` over it. Nothing here touches files.
-"""
+"""The loop: an iterator over chunks of steps, from coarse to fine; it touches no files."""
 
 import dataclasses
 import time
