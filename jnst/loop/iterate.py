@@ -1,4 +1,4 @@
-"""The loop: an iterator over chunks of steps, from coarse to fine; it touches no files."""
+"""The loop: an iterator over chunks of steps, coarse to fine; it touches no files."""
 
 import dataclasses
 import time
