@@ -20,6 +20,7 @@ SHALLOW = {
     "content_layers": ("relu2_2",),
     "init": "noise",
     "steps": 4,
+    "epsilon": 1e-5,  # or Adam makes whole steps of gradients that are but rounding
 }
 
 
