@@ -13,18 +13,12 @@ our own, which are always tried, and the mutants that are no faults, with the re
 import argparse
 import difflib
 import json
-import os
 import random
-import resource
 import shlex
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
-import time
 import tomllib
-import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,12 +27,12 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.operators.operator import Operator
 from mutations import operators
+from trials import UNSEEN, run, write
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = tomllib.loads((ROOT / ".ci/mutants.toml").read_text())
 SLOW_IMPORTS = ("jax", "flax", "optax", "beartype", "jaxtyping", "h5py", "PIL.Image")
 SLOW_IMPORTS += ("pytest", "safetensors", "scipy.signal", "jax.test_util")
-UNSEEN = "survived"
 
 
 class Mutant(NamedTuple):
@@ -117,73 +111,6 @@ def tests_of(path: str) -> list[list[str]]:
     """Return the runs of pytest that concern a module, the quickest to fail first."""
     runs = [shlex.split(run) for run in TABLE["tests"][path].split(";")]
     return [[f"tests/test_{name}.py", *rest] for name, *rest in runs]
-
-
-def child(tree: Path, tests: list[str], limit_s: float) -> None:
-    """Be pytest in a process of its own; never returns."""
-    os.setsid()
-    os.chdir(tree)
-    out = os.open(tree.parent / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(limit_s), int(limit_s)))
-    sys.path[:0] = [str(tree), str(tree / "tests")]
-    os.environ["PYTHONPATH"] = str(tree)
-    code = 99
-    try:
-        import jax
-        import pytest
-
-        class Programs:
-            """Compiles without optimisation, and keeps the programs in a folder."""
-
-            def pytest_collection(self) -> None:
-                """Come after conftest.py, which turns that off."""
-                jax.config.update("jax_disable_most_optimizations", True)
-                jax.config.update("jax_enable_compilation_cache", True)
-                jax.config.update("jax_compilation_cache_dir", str(tree / ".programs"))
-                jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-        options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-        code = int(pytest.main([*options, *tests], plugins=[Programs()]))
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def run(tree: Path, tests: list[str], limit_s: float) -> tuple[str, float]:
-    """Run tests in a copy of the tree: "killed", "survived" or "timeout", and seconds.
-
-    Seconds are the processor's: a machine that others share makes no timeouts. Who
-    waits for ever is stopped after ten times as long.
-    """
-    begun = time.monotonic()
-    process = os.fork()
-    if process == 0:
-        child(tree, tests, limit_s)
-    while True:
-        ended, status, used = os.wait4(process, os.WNOHANG)
-        if ended:
-            break
-        if time.monotonic() - begun > 10 * limit_s:
-            os.killpg(process, signal.SIGKILL)
-        time.sleep(0.05)
-    code = os.waitstatus_to_exitcode(status)
-    late = code in (-signal.SIGKILL, -signal.SIGXCPU)
-    result = "timeout" if late else "killed" if code else UNSEEN
-    return result, used.ru_utime + used.ru_stime
-
-
-def write(tree: Path, path: str, source: str) -> None:
-    """Write a module into the copy, and drop what Python has compiled of it."""
-    file = tree / path
-    file.write_text(source)
-    for each in (file.parent / "__pycache__").glob(f"{file.stem}.*"):
-        each.unlink()
 
 
 def row_of(mutant: Mutant) -> dict[str, Any]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from jnst.drivers.result import Progress as Progress
     from jnst.drivers.result import Result as Result
     from jnst.drivers.transfer import stylize as stylize
+    from jnst.loop.history import NonFiniteLossError as NonFiniteLossError
     from jnst.loop.iterate import Event as Event
-    from jnst.loop.iterate import NonFiniteLossError as NonFiniteLossError
     from jnst.loop.iterate import iterate as iterate
     from jnst.loop.optimizers import OPTIMIZERS as OPTIMIZERS
     from jnst.loop.state import State as State
@@ -58,7 +58,7 @@ _HOMES = {
     "Event": "loop.iterate",
     "Progress": "drivers.result",
     "Result": "drivers.result",
-    "NonFiniteLossError": "loop.iterate",
+    "NonFiniteLossError": "loop.history",
     "RECIPES": "recipes.table",
     "OPTIMIZERS": "loop.optimizers",
     "BACKBONES": "network.layers",

@@ -5,7 +5,6 @@ aliases (`_`), because a named axis would bind across arguments and force conten
 and style to one size.
 """
 
-import difflib
 import functools
 from collections.abc import Collection
 from typing import Any
@@ -13,6 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
+
+from jnst.guesses import did_you_mean, nearest
 
 Image = Float[Array, "1 _ _ 3"]
 Images = Float[Array, "_ _ _ 3"]
@@ -63,10 +64,9 @@ def check_one_of(what: str, value: Any, options: Collection[str]) -> None:
     text = isinstance(value, str)
     if text and value in options:
         return
-    near = difflib.get_close_matches(value, options, n=1) if text else []
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    guess = did_you_mean(nearest(value, options)) if text else ""
     known = ", ".join(sorted(options))
-    raise ValueError(f"unknown {what} {shown(value)}.{hint} Options: {known}")
+    raise ValueError(f"unknown {what} {shown(value)}.{guess} Options: {known}")
 
 
 def check_same_shape(what: str, first: jax.Array, second: jax.Array) -> None:
@@ -83,11 +83,16 @@ def check_positive(what: str, value: float) -> None:
         raise ValueError(f"{what} must be above 0, got {value}")
 
 
+def statistics_dtype(features: FeatureMap) -> Any:
+    """Return the type of a map's statistics: the map's own, float32 at least."""
+    half = jnp.finfo(features.dtype).bits < 32
+    return jnp.float32 if half else features.dtype
+
+
 def as_statistics_dtype(features: FeatureMap) -> FeatureMap:
     """Widen half-precision features to float32; float32 and float64 stay.
 
     For what subtracts or squares a map: of values near a mean bfloat16 would leave two
     or three digits. Products of maps as they are need no copy: `jnst.losses.products`.
     """
-    half = jnp.finfo(features.dtype).bits < 32
-    return features.astype(jnp.float32) if half else features
+    return features.astype(statistics_dtype(features))

@@ -72,9 +72,12 @@ COMMANDS: dict[str, str] = {
 def meant(name: str, options: Collection[str], *, synonyms: dict[str, str]) -> str:
     """Return which of `options` a name was most likely meant for; "" for none."""
     found = known_as(name, synonyms=synonyms)
-    if found in options:
-        return found
-    near = difflib.get_close_matches(found, list(options), n=1)
+    return found if found in options else nearest(found, options)
+
+
+def nearest(name: str, options: Collection[str]) -> str:
+    """Return which of `options` is spelt most like a name; "" for none."""
+    near = difflib.get_close_matches(name, list(options), n=1)
     return near[0] if near else ""
 
 

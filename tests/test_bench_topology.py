@@ -52,6 +52,10 @@ def test_a_row_adds_up_what_the_compiler_says():
     assert row["fits"] is True
 
 
+def test_a_time_that_the_model_does_not_know_is_not_told():
+    assert topology.accounts(program(seconds=-9.99), 160.0, 16.0)["optimal_ms"] is None
+
+
 def test_what_exceeds_the_chip_does_not_fit():
     just = 16e9 + MIB - 6 * MIB  # bytes of arguments that fill 16 GB to the last
     assert topology.accounts(program(arguments=just), None, 16.0)["fits"] is True

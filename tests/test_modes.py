@@ -31,6 +31,15 @@ RUNS = {
 }
 
 
+def call_of(name, params):
+    """Arguments of `stylize` for a run of the table, by place and by name."""
+    content, recipe, changes = RUNS[name]
+    given = {"weights": params, **SHALLOW, **changes}
+    if content is None:
+        given.pop("content_layers")
+    return (content, STYLE, recipe), given
+
+
 def as_winograd(recipe):
     """The recipe with convolutions that are particular about types, where it can."""
     if not winograd_serves(recipe.objective):
@@ -77,18 +86,14 @@ def test_first_images_are_of_the_contents_type(name, vgg19):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_runs_with_doubles_strict_types_and_a_transfer_guard(name, vgg19):
-    content, recipe, changes = RUNS[name]
-    changes = {**SHALLOW, **changes}
-    if content is None:
-        changes.pop("content_layers")
-    given = {"weights": vgg19, **changes}
-    plain = jnst.stylize(content, STYLE, recipe, **given)
+    arguments, given = call_of(name, vgg19)
+    plain = jnst.stylize(*arguments, **given)
     with (
         jax.enable_x64(True),
         jax.numpy_dtype_promotion("strict"),
         jax.transfer_guard("disallow"),
     ):
-        found = jnst.stylize(content, STYLE, recipe, **given)
+        found = jnst.stylize(*arguments, **given)
     assert found.image.dtype == np.float32
     assert found.history["loss"].dtype == np.float32
     np.testing.assert_allclose(found.history["loss"], plain.history["loss"], rtol=2e-2)
@@ -96,12 +101,8 @@ def test_runs_with_doubles_strict_types_and_a_transfer_guard(name, vgg19):
 
 @pytest.mark.parametrize("name", ["transfer", "texture"])
 def test_runs_without_compiling(name, vgg19):
-    content, recipe, changes = RUNS[name]
-    changes = {**SHALLOW, **changes}
-    if content is None:
-        changes.pop("content_layers")
-    given = {"weights": vgg19, **changes}
-    plain = jnst.stylize(content, STYLE, recipe, **given)
+    arguments, given = call_of(name, vgg19)
+    plain = jnst.stylize(*arguments, **given)
     with jax.disable_jit():
-        found = jnst.stylize(content, STYLE, recipe, **given)
+        found = jnst.stylize(*arguments, **given)
     np.testing.assert_allclose(found.history["loss"], plain.history["loss"], rtol=1e-3)

@@ -15,7 +15,8 @@ from jaxtyping import Array, PyTree
 
 from jnst.base import Params
 from jnst.bench.cases import Case, make_pictures
-from jnst.loop.iterate import History, advance, chunk_lengths, on_device
+from jnst.loop.history import History
+from jnst.loop.iterate import advance, chunk_lengths, on_device
 from jnst.loop.optimizers import numbers_of, rule_of
 from jnst.loop.state import Begin, Start, State, init
 from jnst.loop.step import run_chunk

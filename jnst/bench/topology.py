@@ -181,14 +181,15 @@ def accounts(program: Any, by_hand: float | None, hbm_gb: float | None) -> Row:
       what is donated.
     """
     cost, memory = program.cost_analysis(), program.memory_analysis()
-    seconds = cost.get("optimal_seconds")  # a CPU's compiler has none
+    # A CPU's compiler has none; below 0, one operation is beyond the model.
+    seconds = cost.get("optimal_seconds", -1.0)
     peak_mib = program_mib(program)
     return {
         "flops": cost["flops"],
         "flops_by_hand": by_hand,
         "flops_ratio": cost["flops"] / by_hand if by_hand else None,
         "bytes_accessed": cost["bytes accessed"],
-        "optimal_ms": None if seconds is None else 1e3 * seconds,
+        "optimal_ms": None if seconds < 0 else 1e3 * seconds,
         "temp_mib": memory.temp_size_in_bytes / MIB,
         "argument_mib": memory.argument_size_in_bytes / MIB,
         "peak_mib": peak_mib,

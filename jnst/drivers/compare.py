@@ -16,7 +16,7 @@ from jnst.drivers.objectives import features
 from jnst.drivers.sources import as_array
 from jnst.drivers.transfer import stylize
 from jnst.image import resize_image
-from jnst.loop.iterate import NonFiniteLossError
+from jnst.loop.history import NonFiniteLossError
 from jnst.losses import STYLE_LOSSES, compute
 
 YARDSTICK_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jnst.drivers.result import Result
-from jnst.loop.iterate import History
+from jnst.loop.history import History
 from jnst.recipes.settings import record
 
 PACKAGES = ("jnst", "jax", "jaxlib", "flax", "optax", "numpy", "pillow")

@@ -7,7 +7,8 @@ import numpy as np
 
 from jnst.files import StrPath
 from jnst.image import encode_png, save_image
-from jnst.loop.iterate import Event, History
+from jnst.loop.history import History
+from jnst.loop.iterate import Event
 from jnst.recipes.recipe import Recipe
 from jnst.recipes.schedule import Stage
 

@@ -13,7 +13,8 @@ from jnst.drivers.result import Progress, Result, progress_of
 from jnst.drivers.sources import ImageLike
 from jnst.drivers.stages import sizes_of, weighed
 from jnst.fitting import fit
-from jnst.loop.iterate import History, iterate, join
+from jnst.loop.history import History, join
+from jnst.loop.iterate import iterate
 from jnst.memory import release_freed
 from jnst.recipes.changes import Changes
 from jnst.recipes.recipe import Recipe

@@ -1,4 +1,7 @@
-"""The loop: an iterator over chunks of steps, coarse to fine; it touches no files."""
+"""The loop: an iterator over chunks of steps, from coarse to fine.
+
+Whoever wants to watch, save or stop is a `for` over it. Nothing here touches files.
+"""
 
 import dataclasses
 import time
@@ -10,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jnst.loop.history import History, check_finite, join
 from jnst.loop.sizes import resized
 from jnst.loop.state import State, init, on_host
 from jnst.loop.step import run_chunk
@@ -17,7 +21,6 @@ from jnst.memory import release_freed
 from jnst.objective.value import Objective
 from jnst.program import compiled
 
-History = dict[str, np.ndarray]
 PIXEL_STEPS = {"cpu": 1e5}
 """Pixels times steps between two looks: about half a second on two cores."""
 ACCELERATOR_PIXEL_STEPS = 3e7
@@ -65,21 +68,6 @@ class Event(NamedTuple):
         return on_host(self.objective, self.state)
 
 
-class NonFiniteLossError(FloatingPointError):
-    """A loss that became NaN or infinite, and the run up to it.
-
-    Attributes:
-      image: The last image whose loss was finite, float32 [H, W, 3] in [0, 1].
-      history: History up to and including the step at fault.
-    """
-
-    def __init__(self, message: str, image: np.ndarray, history: History) -> None:
-        """Keep the last good image and the history beside the message."""
-        super().__init__(message)
-        self.image = image
-        self.history = history
-
-
 def chunk_lengths(pixels: int) -> tuple[int, int]:
     """Choose how many steps pass before Python looks, and how many a program runs.
 
@@ -110,46 +98,6 @@ def next_look(look: int, done: int, left: int, every: int) -> int:
       every: Steps of the whole run after which Python must look, 0 for no such wish.
     """
     return min(look, left, every - done % every if every else left)
-
-
-def join(histories: Sequence[History]) -> History:
-    """Concatenate the histories of chunks."""
-    return {k: np.concatenate([h[k] for h in histories], -1) for k in histories[0]}
-
-
-def _advice(
-    objective: Objective, state: State, step: int, term: str, value: float
-) -> str:
-    weight = ""
-    if term in objective.names:
-        now = float(np.ravel(jax.device_get(objective.weights[term]))[0])
-        weight = f" or {term}_weight (now {now:g})"
-    if step == 0:  # nothing has moved yet: no learning rate would help
-        begin = f"the loss is {value} at step 0, before any step, in {term}: choose"
-        return f"{begin} another loss{weight.replace(' or', ' or lower', 1)}"
-    rate = float(np.ravel(jax.device_get(state.numbers["learning_rate"]))[0])
-    return (
-        f"the loss became {value} at step {step}, in {term}; lower learning_rate "
-        f"(now {rate:g}){weight}, or try optimizer=adam with clip=true"
-    )
-
-
-def _check_finite(objective: Objective, state: State, history: History) -> None:
-    """Raise if a loss is not finite, naming the step and the term at fault."""
-    losses = np.atleast_2d(history["loss"])
-    bad = np.argwhere(~np.isfinite(losses.T))
-    if not len(bad):
-        return
-    at, member = (int(n) for n in bad[0])
-    found = {k: np.atleast_2d(v)[member] for k, v in history.items()}
-    terms = [k for k in found if k != "loss" and not np.isfinite(found[k][at])]
-    term = terms[0] if terms else "the sum of all terms"
-    message = _advice(objective, state, at, term, float(found["loss"][at]))
-    if objective.structure.batch is not None:
-        message = f"picture {member} of the batch: {message}"
-    good = jax.device_get(state.good).reshape(-1, *state.good.shape[-3:])[member]
-    good = np.clip(good / objective.structure.pixel_scale, 0, 1)
-    raise NonFiniteLossError(message, good, {k: v[: at + 1] for k, v in found.items()})
 
 
 def planned(state: State, total: int, last: int) -> State:
@@ -251,7 +199,7 @@ def _walk(sizes: Sequence[Size], state: State | None, every: int) -> Iterator[Ev
             seconds += time.perf_counter() - start
             history.append(losses)
             if not np.isfinite(losses["loss"]).all():
-                _check_finite(objective, state, join(history))
+                check_finite(objective, state, join(history))
             done += count
             spans = seconds, compile_seconds
             yield Event(done, total, losses, objective, state, *spans)

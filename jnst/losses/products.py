@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jnst.base import HIGHEST, FeatureMap, as_statistics_dtype, matmul
+from jnst.base import HIGHEST, FeatureMap, as_statistics_dtype, matmul, statistics_dtype
 from jnst.linear import linear
 from jnst.losses.vectors import position_vectors
 
@@ -37,17 +37,13 @@ class Form(NamedTuple):
     pull: Callable[[FeatureMap, Matrix], FeatureMap]
 
 
-def _statistics_dtype(features: FeatureMap) -> Any:
-    return jnp.promote_types(features.dtype, jnp.float32)
-
-
 def _matrix_products(left: FeatureMap, right: FeatureMap) -> Matrix:
     return lax.dot_general(
         left.reshape(-1, left.shape[-1]),
         right.reshape(-1, right.shape[-1]),
         (((0,), (0,)), ((), ())),
         precision=HIGHEST,
-        preferred_element_type=_statistics_dtype(left),
+        preferred_element_type=statistics_dtype(left),
     )
 
 
@@ -68,7 +64,7 @@ def _convolution_products(left: FeatureMap, right: FeatureMap) -> Matrix:
         padding="VALID",
         dimension_numbers=_KERNEL_GRADIENT,
         precision=HIGHEST,
-        preferred_element_type=_statistics_dtype(left),
+        preferred_element_type=statistics_dtype(left),
     )
     return products[0, 0]
 

@@ -108,9 +108,10 @@ def cholesky_with_inverse(matrix: Matrix) -> tuple[Matrix, Matrix]:
     """Factor S = L L^T, and invert L, by blocks.
 
     A library's solver of triangles would start threads on a CPU that wait, spinning,
-    for the next call, and take the cores from the convolutions: the whole step took 1.9
-    times as long. Cholesky's factor of a small block starts none, and that of
-    [[S, I], [I, b I]] holds L^-T below L.
+    for the next call, and take the cores from the convolutions: the step of the recipe
+    jnst took 1.9 times as long (128 px, 2 cores, jaxlib 0.10.2, median of 15 pairs).
+    Cholesky's factor of a small block starts none, and that of [[S, I], [I, b I]] holds
+    L^-T below L.
 
     Args:
       matrix: Symmetric, positive definite, [C, C].
