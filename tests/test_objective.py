@@ -164,7 +164,8 @@ def test_an_objective_is_a_pytree_that_can_be_recomputed():
     assert hash(structure) == hash(jax.tree.structure(same))
     gradient = jax.jit(jax.grad(objective))(PATCH)
     again = jax.jit(jax.grad(jax.checkpoint(same)))(PATCH)
-    np.testing.assert_allclose(again, gradient, rtol=1e-5, atol=1e-7)
+    largest = np.abs(gradient).max()  # a small one is a difference of such
+    np.testing.assert_allclose(again, gradient, rtol=0, atol=1e-6 * largest)
     assert repr(objective).startswith("Objective(content=0.001, style=1")
 
 

@@ -17,11 +17,16 @@ TRACES = json.loads((Path(__file__).parent / "data" / "traces.json").read_text()
 CHANGES = {"keras": {"learning_rate": 0.1}}  # its 100 belongs to 400 x 600 pixels
 AFTER_THREE = {"notebook-transfer": 1e-5}
 """What rounding grows to: Adam at a rate of 10 grey levels amplifies it most."""
+RUNS = [
+    (name, convolution)
+    for name in TRACES["losses"]
+    for convolution in sorted({jnst.RECIPES[name].convolution, "xla"})
+]
+"""As the recipe is, and by the definition."""
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize("convolution", ["auto", "xla"])
-@pytest.mark.parametrize("name", TRACES["losses"])
+@pytest.mark.parametrize(("name", "convolution"), RUNS)
 def test_losses_are_tensorflows(name, convolution):
     expected = np.array(TRACES["losses"][name])
     result = jnst.stylize(

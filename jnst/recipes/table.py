@@ -162,6 +162,9 @@ RECIPES: dict[str, Recipe] = {
         content_layers=("relu5_2",),
         content_weight=1e3,
         pixel_scale=255.0,
+        # A rate of 10 grey levels: one pixel whose gradient is near 0 and of the other
+        # sign changes the next loss by 1e-4. Winograd's rounding is enough for that.
+        convolution="xla",
         optimizer="adam_tf",
         learning_rate=10.0,
         scale_steps=(1000,),
