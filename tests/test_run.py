@@ -216,6 +216,12 @@ def test_a_loss_that_begins_not_finite_is_not_blamed_on_the_learning_rate(run):
     assert "choose another loss or lower content_weight (now 1e+18)" in message
 
 
+def test_the_term_at_fault_is_named_where_another_comes_before_it(run):
+    with pytest.raises(jnst.NonFiniteLossError) as info:
+        run(init=1e15 * CONTENT, steps=1)  # squares are finite, fourth powers are not
+    assert "in style: choose another loss or lower style_weight" in str(info.value)
+
+
 def test_features_keep_the_given_names(vgg19):
     found = jnst.features(CONTENT, ("block2_conv1", "conv1_1"), weights=vgg19)
     assert {k: v.shape for k, v in found.items()} == {
