@@ -251,3 +251,14 @@ def test_wrong_masks_and_scalings_are_refused():
         compute("guided_gram", A, S, masks=(MASKS_A[0], MASKS_S[0]))
     with pytest.raises(ValueError, match="same regions in both images, got 2 and 1"):
         compute("guided_gram", A, S, masks=(MASKS_A, MASKS_S[:1]))
+
+
+def test_positions_are_added_up_at_their_nearest_neighbours():
+    maps = np.random.default_rng(0).normal(size=(1, 7, 6, 2))
+    expected = np.zeros((1, 3, 4, 2))
+    for row in range(7):
+        for column in range(6):  # the centre of a pixel falls into one of the smaller
+            at = int((row + 0.5) / 7 * 3), int((column + 0.5) / 6 * 4)
+            expected[0, *at] += maps[0, row, column]
+    found = correlations._added_up(jnp.asarray(maps, jnp.float32), 3, 4)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

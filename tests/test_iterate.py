@@ -312,3 +312,18 @@ def test_one_program_takes_chunks_of_any_length(vgg19, monkeypatch):
     assert jitted(run_chunk, static=1, donated=(1,))._cache_size() == 1
     np.testing.assert_allclose(several, losses(1), rtol=1e-5)
     assert len(several) == 7 and len(set(several.tolist())) == 7
+
+
+def test_a_run_that_goes_on_keeps_its_average(vgg19):
+    recipe = jnst.Recipe(terms=SMOOTH, ema=0.9, returns="ema")
+    objective = objective_of(vgg19, recipe, batch(picture(6, 7)))
+    state = begin(recipe, batch(picture(6, 7, 1)))
+    for _ in range(2):
+        state, _ = jnst.step(objective, state)
+    (event,) = jnst.iterate(objective, state, steps=1)
+    expected, _ = jnst.step(objective, state)
+    for ours, other in (
+        (event.state.image, expected.image),
+        (event.state.ema, expected.ema),
+    ):
+        np.testing.assert_allclose(ours, other, rtol=1e-6)

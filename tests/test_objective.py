@@ -1,5 +1,6 @@
 """The objective as a value: equal to the history, and differentiable any way."""
 
+import dataclasses
 import functools
 import pickle
 
@@ -167,6 +168,15 @@ def test_an_objective_is_a_pytree_that_can_be_recomputed():
     largest = np.abs(gradient).max()  # a small one is a difference of such
     np.testing.assert_allclose(again, gradient, rtol=0, atol=1e-6 * largest)
     assert repr(objective).startswith("Objective(content=0.001, style=1")
+
+
+def test_what_an_objective_is_made_of_cannot_be_changed():
+    own = {"extract": lambda image: {"pixels": image}, "content_layers": ("pixels",)}
+    for each in (small(), small(style_layers=("pixels",), **own)):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            each.extract.params = None
+    with pytest.raises(TypeError):
+        jnst.Recipe("gram")  # type: ignore[misc]
 
 
 def test_a_keyed_loss_takes_a_key():

@@ -183,11 +183,19 @@ def test_best_is_the_image_evaluated_and_after_best_the_one_behind_it(vgg19):
 
 
 def test_restarting_is_beginning_again_from_where_one_is(vgg19):
-    restarted = walk(vgg19, changed(restart_every=3), 6)[0][-1].image
-    middle = walk(vgg19, SMOOTH, 3)[0][-1].image
-    expected = walk(vgg19, SMOOTH, 3, middle)[0][-1].image
+    restarted = walk(vgg19, changed(restart_every=2), 6)[0][-1].image
+    expected = None
+    for _ in range(3):
+        expected = walk(vgg19, SMOOTH, 2, expected)[0][-1].image
     np.testing.assert_allclose(restarted, expected, rtol=1e-6)
     assert np.abs(restarted - walk(vgg19, SMOOTH, 6)[0][-1].image).max() > 1e-3
+
+
+def test_a_state_is_itself_alone_and_cannot_be_changed():
+    state, same = (begin(SMOOTH, batch(picture(6, 7))) for _ in range(2))
+    assert state == state and state != same and hash(state) != hash(same)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        state.image = None  # type: ignore
 
 
 def at_size(params, recipe, height, width):

@@ -131,6 +131,12 @@ def test_the_image_norm_is_the_sum_of_powers():
         compute("l_beta_norm", X, beta=-1.0)
 
 
+def test_the_image_norm_is_of_the_sixth_power():
+    image = picture(4, 5)[None]
+    expected = np.sum(np.abs(np.float64(image)) ** 6)
+    np.testing.assert_allclose(compute("l_beta_norm", image), expected, rtol=1e-5)
+
+
 def test_the_adain_target_equals_the_catalogue():
     # losses.md, B7.
     actual = compute("adain_target", B, A, style=S)

@@ -106,6 +106,14 @@ def test_the_palette_is_that_of_the_image_among_the_layers():
     np.testing.assert_allclose(same, np.sqrt(1e-5 / 3), rtol=1e-3)  # clipped at 1e-5
 
 
+def test_an_image_is_told_by_its_channels():
+    maps = feature_map(3, 6, 4, seed=1), feature_map(3, 6, 4, seed=2)
+    named = [{"features": each} for each in maps]
+    np.testing.assert_allclose(
+        computed("strotss", *maps), computed("strotss", *named), rtol=1e-6
+    )
+
+
 def test_self_similarity_matches_its_twin():
     ours, theirs = feature_map(seed=1), feature_map(seed=2)
     expected = twins.self_similarity(
