@@ -8,7 +8,6 @@ import functools
 import hashlib
 import inspect
 import platform
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,8 +76,6 @@ def keep_programs() -> Path | None:
     """
     config: Any = jax.config
     if config.jax_compilation_cache_dir or not config.jax_enable_compilation_cache:
-        return None
-    if sys.platform == "darwin":  # large programs read back crash jaxlib below 0.10
         return None
     folder = cache_folder() / "programs" / _processor()
     try:

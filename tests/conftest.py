@@ -11,6 +11,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # Tests leave nothing in the home folder; those of the cache turn it on themselves.
 jax.config.update("jax_enable_compilation_cache", False)
 MOST_MAPS = 20_000
+"""Memory maps of a process above which programs go: Linux ends at 65530."""
 
 
 @pytest.fixture(params=[lambda fn: fn, jax.jit], ids=["eager", "jit"])
@@ -21,7 +22,7 @@ def maybe_jit(request):
 
 @pytest.fixture(scope="module", autouse=True)
 def few_programs():
-    """Lets go of all programs now and then: a process may have 65530 maps on Linux."""
+    """Lets go of all programs where a file has left more maps than `MOST_MAPS`."""
     yield
     maps = Path("/proc/self/maps")
     if not maps.exists() or maps.read_bytes().count(b"\n") > MOST_MAPS:
