@@ -15,6 +15,7 @@ from jnst.guesses import COMMANDS, did_you_mean, meant
 
 if TYPE_CHECKING:
     from jnst import losses as losses
+    from jnst import metrics as metrics
     from jnst.drivers.objectives import coarse_to_fine as coarse_to_fine
     from jnst.drivers.objectives import features as features
     from jnst.drivers.objectives import make_objective as make_objective
@@ -51,6 +52,7 @@ _HOMES = {
     "load_weights": "weights",
     "keep_programs": "program",
     "losses": "losses",
+    "metrics": "metrics",
     "Term": "objective.term",
     "Recipe": "recipes.recipe",
     "Objective": "objective.value",

@@ -27,7 +27,7 @@ ORDER = (
     ("program",),
     ("image", "losses", "network"),
     ("weights", "objective", "data"),
-    ("loop",),
+    ("loop", "metrics"),
     ("recipes",),
     ("drivers",),
 )
@@ -225,7 +225,7 @@ def test_flax_is_confined_to_the_network_itself():
 PUBLIC = """
 BACKBONES Event NonFiniteLossError OPTIMIZERS Objective Progress RECIPES Recipe Result
 State Term coarse_to_fine features init iterate keep_programs load_weights losses
-make_objective shown step stylize
+make_objective metrics shown step stylize
 """.split()
 
 
