@@ -33,11 +33,19 @@ GREY = np.full(3, 0.5, np.float32)
 """What a user's own features are taken to see as nothing, for noise to begin with."""
 
 
-def _load(weights: Any, preferred: Sequence[str]) -> tuple[Params, dict[str, str]]:
+def load_preferred(
+    weights: Any, preferred: Sequence[str]
+) -> tuple[Params, dict[str, str]]:
     """Return parameters and their provenance.
 
-    Where nothing is asked for, the first of a recipe's `preferred` weights that is at
-    hand is taken; if none is, the first is what is missed.
+    Args:
+      weights: Name, path, parameters, or None.
+      preferred: Where nothing is asked for, the first of these that is at hand is
+        taken; if none is, the first is what is missed.
+
+    Raises:
+      FileNotFoundError: If there are no weights.
+      ValueError: If it is something else.
     """
     if isinstance(weights, Mapping):
         _check_params(weights)
@@ -67,7 +75,7 @@ def _check_params(params: Mapping[str, Any]) -> None:
 
 def load_params(weights: Any) -> Params:
     """Return parameters as they are, or those that a name or a path means."""
-    return _load(weights, ())[0]
+    return load_preferred(weights, ())[0]
 
 
 class Seen(NamedTuple):
@@ -97,7 +105,7 @@ def vgg_of(weights: Any, recipe: Recipe, reference: ObjectiveFields) -> Seen:
       FileNotFoundError: If there are no weights.
       ValueError: If a layer is unknown.
     """
-    params, known = _load(weights, recipe.run.weights)
+    params, known = load_preferred(weights, recipe.run.weights)
     fields = recipe.objective
     unsure = any(term.weight == "balance" for term in fields.terms)
     also = reference.terms if unsure else ()

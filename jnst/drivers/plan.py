@@ -25,9 +25,10 @@ from jnst.drivers.sources import (
 from jnst.fitting import fit
 from jnst.loop.initial import INITS
 from jnst.memory import release_freed
+from jnst.objective.features import Own
 from jnst.objective.fields import ObjectiveFields
 from jnst.objective.term import kind_of
-from jnst.recipes.changing import named, resolve
+from jnst.recipes.changing import changed, named, resolve
 from jnst.recipes.recipe import Recipe
 from jnst.recipes.schedule import Source, Stage
 from jnst.recipes.table import RECIPES
@@ -167,8 +168,7 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
     if extract is not None and weights is not None:
         raise ValueError("extract brings features of its own: leave weights out")
     sized = size_px is not None
-    size = {"size_px": size_px} if sized else {}
-    chosen = resolve(recipe, {**changes, **size})
+    chosen = resolve(recipe, all_changes(request, changes))
     source, styles = as_content(content, sized=sized), as_styles(style, sized=sized)
     batch = batch_of([*([source] if source else []), *styles])
     chosen, first, told = _initial(chosen, init, content, batch)
@@ -196,6 +196,42 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
         init=told,
         extract=seen.extract,
         zero=seen.zero,
+    )
+
+
+def all_changes(request: Request, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all that changes the recipe: the fields, and the size asked for."""
+    asked = request.size_px
+    return {**changes, **({} if asked is None else {"size_px": asked})}
+
+
+def renumbered(plan: Plan, request: Request, changes: Mapping[str, Any]) -> Plan:
+    """Plan a run that differs from another in numbers and the first image alone.
+
+    Args:
+      plan: The other, whose pictures, sizes and network are taken.
+      request: What is asked for, as in `make_plan`.
+      changes: Fields of the recipe.
+
+    Returns:
+      What `make_plan` would; none of the work is done twice.
+
+    Raises:
+      ValueError: For a field, or a first image, that no run could use.
+    """
+    chosen = changed(request.recipe, all_changes(request, changes))
+    several = request.content, plan.batch
+    chosen, first, told = _initial(chosen, request.init, *several)
+    chosen = without_content(chosen) if plan.content is None else chosen
+    if isinstance(plan.extract, Own):
+        chosen = with_layers(chosen, plan.extract, plan.stages[-1].shape)
+    return dataclasses.replace(
+        plan,
+        recipe=chosen,
+        reference=_reference(request.recipe).objective,
+        name=request.recipe if isinstance(request.recipe, str) else "",
+        first=first,
+        init=told,
     )
 
 

@@ -37,8 +37,8 @@ class Start:
       style: The styles, weighted and stretched to that shape.
       first: First image, in [0, 1] with values outside kept; None for what `init` says.
       zero: Colour that the network sees as zero, [3].
-      seed: Seed of all random numbers, a scalar.
-      numbers: Scalars of the optimiser, see `NUMBERS`.
+      seed: Seed of all random numbers, a scalar; a batch may have N.
+      numbers: Scalars of the optimiser, see `NUMBERS`; a batch may have N of each.
       steps: Steps at this size.
       begin: What is compiled.
     """
@@ -156,6 +156,9 @@ def _one_or_each(start: Start) -> Any:
     for name in ("content", "style", "first"):
         found = getattr(start, name)
         nothing[name] = 0 if found is not None and found.ndim == 5 else None
+    numbers = start.numbers.items()
+    nothing["numbers"] = {k: 0 if jnp.ndim(v) else None for k, v in numbers}
+    nothing["seed"] = 0 if jnp.ndim(start.seed) else None
     nothing["begin"] = start.begin
     return dataclasses.replace(start, **nothing)
 

@@ -50,8 +50,8 @@ class Objective:
     Attributes:
       extract: Where features come from, `jnst.objective.features`.
       targets: What each term compares with, by its name.
-      weights: Factor of each term, a scalar.
-      layer_weights: Factors of the layers, of terms that have layers.
+      weights: Factor of each term, a scalar; [N] where pictures of a batch differ.
+      layer_weights: Factors of the layers, of terms that have layers; the same.
       shares: Weight of each of several styles, summing to 1.
       start: What a run begins with, `jnst.loop.start.Start`; no value depends on it.
       structure: What is compiled.
@@ -91,8 +91,8 @@ class Objective:
         """Return the objective with other weights of some terms.
 
         Args:
-          **weights: By name of a term: a number or a scalar array, tracers included.
-            It replaces the weight of the recipe.
+          **weights: By name of a term: a number or a scalar array, tracers included;
+            of a batch, one a picture will do. It replaces the weight of the recipe.
 
         Raises:
           ValueError: For a term that this objective does not have.
@@ -149,10 +149,12 @@ def axes_of(objective: Objective) -> Any:
     """Return which leaves have the axis of a batch, as `jax.vmap` takes it."""
     batched = objective.structure.batched
     targets = {k: 0 if k in batched else None for k in objective.targets}
-    nothing: dict[str, Any] = dict.fromkeys(
-        ("extract", "weights", "layer_weights", "shares", "start")
-    )
-    return dataclasses.replace(objective, targets=targets, **nothing)
+    weights = {k: 0 if jnp.ndim(w) else None for k, w in objective.weights.items()}
+    layers = objective.layer_weights.items()
+    layer_weights = {k: 0 if jnp.ndim(w) > 1 else None for k, w in layers}
+    nothing: dict[str, Any] = dict.fromkeys(("extract", "shares", "start"))
+    factors = {"weights": weights, "layer_weights": layer_weights}
+    return dataclasses.replace(objective, targets=targets, **factors, **nothing)
 
 
 def over_batch(objective: Objective, function: Any, value: Any, **more: Any) -> Any:

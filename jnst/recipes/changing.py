@@ -28,7 +28,7 @@ def named(recipe: Any) -> Recipe:
 
 
 def resolve(recipe: Any, changes: Mapping[str, Any]) -> Recipe:
-    """Return a recipe with some of its fields changed.
+    """Return a recipe with some of its fields changed, and warn of what does nothing.
 
     Args:
       recipe: Key of `RECIPES`, or a recipe.
@@ -37,14 +37,19 @@ def resolve(recipe: Any, changes: Mapping[str, Any]) -> Recipe:
     Raises:
       ValueError: For an unknown recipe or field, or a value no run could use.
     """
+    found = changed(recipe, changes)
+    for line in unheeded(found, changes):
+        logging.getLogger("jnst").warning(line)
+    return found
+
+
+def changed(recipe: Any, changes: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with some of its fields changed; arguments as `resolve`."""
     recipe = named(recipe)
     terms = terms_of(changes.get("terms", recipe.objective.terms))
     followers = [_following(term, changes) for term in terms]
     follow = {k: v for each in followers for k, v in each.items() if k not in changes}
-    changed = dataclasses.replace(recipe, **follow, **changes)
-    for line in unheeded(changed, changes):
-        logging.getLogger("jnst").warning(line)
-    return changed
+    return dataclasses.replace(recipe, **follow, **changes)
 
 
 def _following(term: Term, changes: Mapping[str, Any]) -> dict[str, Any]:
