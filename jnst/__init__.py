@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     from jnst.program import keep_programs as keep_programs
     from jnst.recipes.recipe import Recipe as Recipe
     from jnst.recipes.table import RECIPES as RECIPES
+    from jnst.sweeping.driver import sweep as sweep
     from jnst.weights import load_weights as load_weights
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "stylize": "drivers.transfer",
+    "sweep": "sweeping.driver",
     "make_objective": "drivers.objectives",
     "init": "loop.state",
     "step": "loop.step",

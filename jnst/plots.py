@@ -14,6 +14,8 @@ from jnst.files import atomic_write
 
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 MAPS_A_LAYER = 8
+DPI = 110
+"""Pixels an inch of all figures."""
 
 
 def check_matplotlib() -> None:
@@ -42,7 +44,7 @@ def new_figure(width: float, height: float) -> Any:
 def save_figure(figure: Any, path: str | Path) -> None:
     """Write a figure, whole or not at all."""
     with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+        figure.savefig(temporary, dpi=DPI)
 
 
 def plot_history(

@@ -35,7 +35,7 @@ RANKS = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 REST, CLI, MAIN = (len(ORDER) + later for later in range(3))
 # Contract functions (design.md, section 4) take defaults by position too.
 POSITIONAL_DEFAULTS = {"stylize", "features", "load_weights", "compute"}
-POSITIONAL_DEFAULTS |= {"make_objective", "coarse_to_fine", "init", "iterate"}
+POSITIONAL_DEFAULTS |= {"make_objective", "coarse_to_fine", "init", "iterate", "sweep"}
 POSITIONAL_DEFAULTS |= {"__call__", "terms"}  # of an objective
 # An entry point, and those of `weights` that take names as `load_weights` does.
 POSITIONAL_DEFAULTS |= {"main", "find_weights", "fetch_weights", "load_described"}
@@ -225,7 +225,7 @@ def test_flax_is_confined_to_the_network_itself():
 PUBLIC = """
 BACKBONES Event NonFiniteLossError OPTIMIZERS Objective Progress RECIPES Recipe Result
 State Term coarse_to_fine features init iterate keep_programs load_weights losses
-make_objective metrics shown step stylize
+make_objective metrics shown step stylize sweep
 """.split()
 
 

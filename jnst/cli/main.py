@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "texture": ("transfer:texture", "Make a new texture like a picture."),
     "demo": ("demo:demo", "Stylise the picture pair that jnst brings along."),
     "compare": ("compare:compare", "Put style losses side by side."),
+    "sweep": ("sweep:sweep", "Run a grid of settings on one pair of pictures."),
     "bench": ("bench:bench", "Measure speed on this machine's device."),
     "features": ("features:features", "Draw feature maps and Gram matrices."),
     "recipes": ("catalogue:recipes", "List recipes, or show one."),
