@@ -3,13 +3,13 @@
 Formulas have their twins elsewhere; here it is float32's digits that are at stake.
 """
 
-import degenerate
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from test_loss_contracts import ENLARGED, joint, loss_of
 
+from jnst.examining import degenerate
 from jnst.losses import CONTENT_LOSSES, STYLE_LOSSES
 from jnst.recipes import RECIPES
 

@@ -1,10 +1,10 @@
 """Every recipe on degenerate pictures: as content, as style, and as both."""
 
-import degenerate
 import numpy as np
 import pytest
 
 import jnst
+from jnst.examining import degenerate
 from jnst.recipes import RECIPES
 
 PICTURES = degenerate.pictures(32, 32)

@@ -1,12 +1,23 @@
 """Maps and pictures on which differences, roots, norms and divisions break down."""
 
+from typing import Any
+
 import numpy as np
 
 
-def maps(height, width, channels, seed=0):
-    """An ordinary map at VGG's scale, "ordinary", and 12 degenerate ones, by name.
+def maps(
+    height: int, width: int, channels: int, *, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Make an ordinary map at VGG's scale, "ordinary", and 12 degenerate ones.
 
-    Values are float32's, in float64, of shape [1, height, width, channels].
+    Args:
+      height: Height of all, 3 at least.
+      width: Width.
+      channels: Channels, 2 at least.
+      seed: Seed of what is random.
+
+    Returns:
+      {name: [1, height, width, channels]}; values are float32's, in float64.
     """
     rng = np.random.default_rng(seed)
     colour = rng.random((1, 1, channels))
@@ -14,7 +25,7 @@ def maps(height, width, channels, seed=0):
     ordinary = 800 * np.maximum(noise, 0) + 200 * colour
     place = np.arange(height * width).reshape(height, width, 1)
     row = np.arange(height).reshape(height, 1, 1)
-    found = {
+    found: dict[str, Any] = {
         "ordinary": ordinary,
         "zeros": 0.0,
         "constant": 3000 * colour,
@@ -36,10 +47,16 @@ def maps(height, width, channels, seed=0):
     }
 
 
-def pictures(height, width, seed=0):
-    """An ordinary picture, "ordinary", and 12 degenerate ones, 8 bits, by name.
+def pictures(height: int, width: int, *, seed: int = 0) -> dict[str, np.ndarray]:
+    """Make an ordinary picture, "ordinary", and 12 degenerate ones, of 8 bits.
 
-    Values are float32 in [0, 1], of shape [height, width, 3].
+    Args:
+      height: Height of all, in pixels.
+      width: Width.
+      seed: Seed of what is random.
+
+    Returns:
+      {name: [height, width, 3]}, float32 in [0, 1].
     """
     rng = np.random.default_rng(seed)
     ordinary = rng.integers(0, 256, (height, width, 3))
@@ -47,7 +64,7 @@ def pictures(height, width, seed=0):
     place = np.arange(height * width).reshape(height, width, 1)
     column = np.arange(width).reshape(1, width, 1)
     dots = rng.permutation(height * width).reshape(height, width, 1) < 12
-    found = {
+    found: dict[str, Any] = {
         "ordinary": ordinary,
         "fog": grey,
         "dimmed": np.rint(0.02 * ordinary),
