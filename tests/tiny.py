@@ -45,6 +45,22 @@ def tiny_params(backbone="vgg19", channels=4, seed=0, dtype=np.float32):
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), arrays)
 
 
+def tiny_lpips(seed=0, dtype=np.float32):
+    """LPIPS on an AlexNet of a few channels: {"network", "heads"}."""
+    rng = np.random.default_rng(seed)
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    kernel = np.diag(1 / deviation)
+    network = {"preprocess": {"kernel": kernel, "bias": -mean / deviation}}
+    channels = (3, 4, 5, 4, 3, 3)
+    for n, size in enumerate((11, 5, 3, 3, 3)):
+        shape = (size, size, *channels[n : n + 2])
+        layer = {"kernel": rng.normal(0, 1 / size, shape)}
+        network[f"conv{n + 1}"] = layer | {"bias": rng.uniform(0, 0.2, shape[3])}
+    heads = [rng.uniform(0, 1, n) for n in channels[1:]]
+    weights = {"network": network, "heads": heads}
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), weights)
+
+
 def picture(height, width, seed=0, dtype=np.float32):
     """Smooth waves with some noise, in [0, 1], shape [height, width, 3]."""
     rng = np.random.default_rng(seed)

@@ -27,7 +27,7 @@ def sorted_channels(features: FeatureMap) -> Rows:
     return sorted_rows(position_vectors(features).T)
 
 
-def _at_quantiles(values: Rows, count: int) -> Rows:
+def at_quantiles(values: Rows, count: int) -> Rows:
     """Read sorted rows of m values, at (k + 1/2) / m each, at all (i + 1/2) / count.
 
     Linear between values, and the first or last beyond them.
@@ -80,7 +80,7 @@ def histogram(
     check_one_of("reduction of histogram", reduction, REDUCTIONS)
     if bins < 0:
         raise ValueError(f"bins of histogram must be at least 0, got {bins}")
-    match = _at_quantiles(target, statistic.shape[1])
+    match = at_quantiles(target, statistic.shape[1])
     if bins:
         match = _left_edges(match, target, bins)
     return REDUCTIONS[reduction]((statistic - jax.lax.stop_gradient(match)) ** 2)
@@ -143,5 +143,5 @@ def sliced_wasserstein(
     match = _sorted_along(rows, target)
     if count % match.shape[1] == 0:
         match = jnp.repeat(match, count // match.shape[1], axis=1)
-    match = jax.lax.stop_gradient(_at_quantiles(match, count))
+    match = jax.lax.stop_gradient(at_quantiles(match, count))
     return jnp.mean((_sorted_along(rows, statistic) - match) ** 2)

@@ -8,19 +8,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jnst.base import Params, Scalar, check_same_shape, shown
-from jnst.losses.distributions import sliced_wasserstein as sliced
+from jnst.base import Params, Scalar, check_positive, check_same_shape, shown
 from jnst.losses.gram import gram_matrix
 from jnst.losses.pairs import block_rows, dots
 from jnst.losses.transport import Gaussian, gaussian, wasserstein2
 from jnst.losses.vectors import position_vectors
 from jnst.metrics.rows import Map, Maps
+from jnst.metrics.sorting import sliced_distance
 
 UNSEEN_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 """Layers that no shipped recipe looks at, which a test holds to."""
 CFSD_LAYERS = ("relu3_1",)
 FRECHET_LAYERS = ("relu2_2",)
 """The last before the second pooling, as the layer of Inception that SIFID takes."""
+DIRECTIONS = 32
 STANDARD_DEVIATIONS = (0.229, 0.224, 0.225)
 
 
@@ -139,28 +140,38 @@ def gram(result: Maps, reference: Maps) -> Scalar:
     return _mean_ratio(parts)
 
 
-def sliced_wasserstein(result: Maps, reference: Maps, *, seed: int = 0) -> Scalar:
+def sliced_wasserstein(
+    result: Maps, reference: Maps, *, seed: int = 0, count: int = DIRECTIONS
+) -> Scalar:
     """Compare distributions of feature vectors along directions that stay the same.
 
     Args:
       result: {layer: map [H, W, C]} of the result.
       reference: The same of the style, of any size.
-      seed: Of the directions, C a layer.
+      seed: Of the directions.
+      count: How many of them there are, at every layer.
 
     Returns:
       Scalar >= 0, the mean over layers of the squared distance over the mean square of
       the style's map: 0 for the same distribution.
+
+    Raises:
+      ValueError: If `count` is not above 0.
 
     References:
       Heitz et al, "A Sliced Wasserstein Loss for Neural Texture Synthesis", CVPR 2021;
       see `jnst.losses.distributions`. Divided so that layers count alike (ours). The
       derivative is by the result alone.
     """
+    check_positive("count of sliced_wasserstein", float(count))
     parts = []
     for layer in result:
         ours, theirs = (
             position_vectors(maps[layer][None]) for maps in (result, reference)
         )
-        key = jax.random.key(seed)
-        parts.append((sliced(ours, theirs, key=key), jnp.mean(theirs**2)))
+        shape = (count, ours.shape[1])  # in float32: a seed means the same directions
+        rows = jax.random.normal(jax.random.key(seed), shape, jnp.float32)
+        rows = (rows / jnp.linalg.norm(rows, axis=1, keepdims=True)).astype(ours.dtype)
+        distance = sliced_distance(ours, theirs, rows)
+        parts.append((distance, jnp.mean(theirs**2)))
     return _mean_ratio(parts)

@@ -113,26 +113,31 @@ def _layers(names: Sequence[str], what: str) -> tuple[str, ...]:
 
 
 def _looker(
-    pictures: _Pictures, names: Sequence[str], weights: Any
+    pictures: _Pictures, names: Sequence[str], load: Callable[[], Params]
 ) -> Callable[[str], dict[str, Array]]:
     """Return what looks at a picture the first time it is asked for."""
 
     @functools.cache
     def look(what: str) -> dict[str, Array]:
-        params = _network(weights)
-        layers = _layers(names, what)
-        scale = np.float32(input_scale(params))
-        return _look(params, getattr(pictures, what), scale, layers=layers)
+        layers, scale = _layers(names, what), np.float32(input_scale(load()))
+        return _look(load(), getattr(pictures, what), scale, layers=layers)
 
     return look
 
 
-def _too_small(row: Metric, pictures: _Pictures) -> str:
-    """Say which picture is too small for a metric; "" if none is."""
+def _reason(row: Metric, pictures: _Pictures, load: Callable[[], Params]) -> str:
+    """Say why a metric cannot be computed; "" if it can."""
     for what in ("result", row.reference):
         shape = getattr(pictures, what).shape[1:3]
         if min(shape) < row.least:
             return too_small(shape, "the metric", row.least, given=what)
+    try:
+        if row.load:
+            row.load()
+        elif row.layers:
+            load()
+    except FileNotFoundError as error:
+        return str(error)
     return ""
 
 
@@ -163,6 +168,8 @@ def scores_and_reasons(
     *,
     names: Sequence[str] | None = None,
     weights: Any = None,
+    strict: bool = False,
+    on_metric: Callable[[str], object] | None = None,
 ) -> Scores:
     """Compute what metrics can be computed, and say why others cannot.
 
@@ -172,30 +179,32 @@ def scores_and_reasons(
       style: The style picture.
       names: Keys of `METRICS`; all if absent.
       weights: The VGG.
+      strict: Whether a metric that cannot be computed is an error, before any work.
+      on_metric: Called with the name of each metric, once it is done.
 
     Returns:
       Values and reasons: a picture too small, or weights that are not installed.
 
     Raises:
-      ValueError: For an unknown metric, or what is no picture.
+      ValueError: For an unknown metric, for what is no picture, or if `strict`.
     """
     chosen = list(METRICS) if names is None else list(names)
     for name in chosen:
         check_one_of("metric", name, METRICS)
     pictures = _pictures(result, content, style)
-    able = [name for name in chosen if not _too_small(METRICS[name], pictures)]
-    look = _looker(pictures, able, weights)
-    found = Scores({}, {})
-    for name in chosen:
-        reason = _too_small(METRICS[name], pictures)
-        if not reason:
-            try:
-                found.values[name] = _value(name, pictures, look)
-            except FileNotFoundError as error:
-                reason = str(error)
-        if reason:
-            found.left_out[name] = reason
-    return found
+    load = functools.cache(lambda: _network(weights))
+    reasons = {name: _reason(METRICS[name], pictures, load) for name in chosen}
+    left_out = {name: reason for name, reason in reasons.items() if reason}
+    if strict and left_out:
+        name, reason = next(iter(left_out.items()))
+        raise ValueError(f"metric {name!r} cannot be computed: {reason}")
+    able = [name for name in chosen if name not in left_out]
+    look, values = _looker(pictures, able, load), {}
+    for name in able:
+        values[name] = _value(name, pictures, look)
+        if on_metric:
+            on_metric(name)
+    return Scores(values, left_out)
 
 
 def score(
@@ -227,8 +236,5 @@ def score(
       ValueError: For an unknown metric, for what is no picture, or for a metric that
         was asked for by name and cannot be computed.
     """
-    found = scores_and_reasons(result, content, style, names=names, weights=weights)
-    if names is not None:
-        for name, reason in found.left_out.items():
-            raise ValueError(f"metric {name!r} cannot be computed: {reason}")
-    return found.values
+    strict, how = names is not None, {"names": names, "weights": weights}
+    return scores_and_reasons(result, content, style, strict=strict, **how).values
