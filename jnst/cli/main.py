@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("compare:compare", "Put style losses side by side."),
     "sweep": ("sweep:sweep", "Run a grid of settings on one pair of pictures."),
     "examine": ("examine:examine", "Report on one loss: is it right, what is it like?"),
+    "score": ("score:score", "Judge results by published metrics."),
     "bench": ("bench:bench", "Measure speed on this machine's device."),
     "features": ("features:features", "Draw feature maps and Gram matrices."),
     "recipes": ("catalogue:recipes", "List recipes, or show one."),
