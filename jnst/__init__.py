@@ -16,6 +16,7 @@ from jnst.guesses import COMMANDS, did_you_mean, meant
 if TYPE_CHECKING:
     from jnst import losses as losses
     from jnst import metrics as metrics
+    from jnst.drivers.disagree import disagree as disagree
     from jnst.drivers.objectives import coarse_to_fine as coarse_to_fine
     from jnst.drivers.objectives import features as features
     from jnst.drivers.objectives import make_objective as make_objective
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from jnst.program import keep_programs as keep_programs
     from jnst.recipes.recipe import Recipe as Recipe
     from jnst.recipes.table import RECIPES as RECIPES
+    from jnst.studying.driver import study as study
+    from jnst.studying.methods import Method as Method
     from jnst.sweeping.driver import sweep as sweep
     from jnst.weights import load_weights as load_weights
 
@@ -45,18 +48,21 @@ __version__ = "0.1.0"
 _HOMES = {
     "stylize": "drivers.transfer",
     "sweep": "sweeping.driver",
+    "study": "studying.driver",
     "make_objective": "drivers.objectives",
     "init": "loop.state",
     "step": "loop.step",
     "shown": "loop.state",
     "iterate": "loop.iterate",
     "coarse_to_fine": "drivers.objectives",
+    "disagree": "drivers.disagree",
     "examine": "examining.report",
     "features": "drivers.objectives",
     "load_weights": "weights",
     "keep_programs": "program",
     "losses": "losses",
     "metrics": "metrics",
+    "Method": "studying.methods",
     "Term": "objective.term",
     "Recipe": "recipes.recipe",
     "Objective": "objective.value",

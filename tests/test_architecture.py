@@ -224,8 +224,8 @@ def test_flax_is_confined_to_the_network_itself():
 
 PUBLIC = """
 BACKBONES Event NonFiniteLossError OPTIMIZERS Objective Progress RECIPES Recipe Result
-State Term coarse_to_fine examine features init iterate keep_programs load_weights
-losses make_objective metrics shown step stylize sweep
+State Term coarse_to_fine disagree examine features init iterate keep_programs
+load_weights losses make_objective metrics shown step stylize sweep
 """.split()
 
 
