@@ -119,6 +119,20 @@ def test_batches_are_the_pairs_one_by_one():
         assert metrics.compute(name, first[None], second[None]).shape == (1,)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_derivatives_of_a_batch_are_those_of_its_pictures(count):
+    first, second = (jnp.asarray(each, jnp.float32) for each in SMALL)
+    several = jnp.stack([first, 0.5 * second[::-1]][:count])
+
+    def total(pictures):
+        return metrics.compute("colour", pictures, second, count=8).sum()
+
+    found = jax.jit(jax.grad(total))(several)
+    alone = jnp.stack([jax.grad(total)(each) for each in several])
+    assert jnp.abs(alone).max() > 0
+    np.testing.assert_allclose(found, alone, atol=1e-6 * float(jnp.abs(alone).max()))
+
+
 def test_products_are_of_the_highest_precision():
     from jaxprs import named
     from rounding import EXACT

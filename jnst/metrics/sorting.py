@@ -23,9 +23,9 @@ def _flipped(bits: Array) -> Array:
     return jnp.where(bits < 0, bits ^ SIGN_APART, bits)
 
 
-@jax.custom_jvp
 def sorted_values(rows: Rows) -> Rows:
-    """Sort each of k rows [k, m] upwards."""
+    """Sort each of k rows [k, m] upwards, without a derivative."""
+    rows = lax.stop_gradient(rows)
     if rows.dtype != jnp.float32:
         return jnp.sort(rows, axis=1)
     whole = _flipped(lax.bitcast_convert_type(rows, jnp.int32))
@@ -33,9 +33,22 @@ def sorted_values(rows: Rows) -> Rows:
     return lax.bitcast_convert_type(found, jnp.float32)
 
 
-@sorted_values.defjvp
-def _tangent(primals: tuple[Rows], tangents: tuple[Rows]) -> tuple[Rows, Rows]:
-    return jax.jvp(sorted_rows, primals, tangents)
+# A scalar, whose batches JAX can only put in one place: those of a function that
+# returns rows may lie elsewhere than those of its derivative, and JAX mistakes them.
+@jax.custom_jvp
+def _mean_squares(rows: Rows, match: Rows) -> Scalar:
+    """Average the squared differences of sorted rows and others."""
+    return jnp.mean((sorted_values(rows) - match) ** 2)
+
+
+@_mean_squares.defjvp
+def _tangent(
+    primals: tuple[Rows, Rows], tangents: tuple[Rows, Rows]
+) -> tuple[Scalar, Scalar]:
+    def slow(rows: Rows, match: Rows) -> Scalar:
+        return jnp.mean((sorted_rows(rows) - match) ** 2)
+
+    return jax.jvp(slow, primals, tangents)
 
 
 def sliced_distance(
@@ -53,8 +66,7 @@ def sliced_distance(
       Scalar >= 0: the formula of `jnst.losses.distributions.sliced_wasserstein`.
     """
     count = len(ours)
-    match = sorted_values(matmul(directions, lax.stop_gradient(theirs).T))
+    match = sorted_values(matmul(directions, theirs.T))
     if count % match.shape[1] == 0:
         match = jnp.repeat(match, count // match.shape[1], axis=1)
-    match = at_quantiles(match, count)
-    return jnp.mean((sorted_values(matmul(directions, ours.T)) - match) ** 2)
+    return _mean_squares(matmul(directions, ours.T), at_quantiles(match, count))
