@@ -214,3 +214,8 @@ def test_unusable_options_are_refused():
             compute(name, A, B, **options)
     with pytest.raises(ValueError, match="features and target must have the same"):
         compute("self_similarity", A, S)
+
+
+def test_a_single_map_is_the_image_if_it_has_three_channels():
+    assert list(hypercolumns.all_layers(feature_map(5, 4, 3))) == ["image"]
+    assert list(hypercolumns.all_layers(feature_map(3, 3, 4))) == ["features"]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import references
 from jax.test_util import check_grads
+from jaxprs import equations
 from tiny import feature_map
 from worked import PAIRS, RTOL, A, B, S
 
@@ -102,6 +103,22 @@ def test_the_polar_iteration_cannot_run_away(form, scale):
     expected = float(np.linalg.norm(np.asarray(matrix, np.float64)))
     norm = jax.jit(lambda x: roots.nuclear_norm(x, form))(matrix)
     np.testing.assert_allclose(norm, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("form", "least"), [("factored", 1e-4), ("sum", 1e-7)])
+def test_the_polar_factor_resolves_values_as_small_as_promised(form, least):
+    with jax.enable_x64(True):
+        matrix = jnp.diag(jnp.asarray([1.0, 0.3, 3e-2, 3 * least]))
+        polar = np.diag(roots.polar_factor(matrix, form=form))
+    np.testing.assert_allclose(polar, 1, atol=1e-3)
+
+
+def test_value_and_derivative_iterate_as_often_as_the_form_says():
+    for form, factors in roots.ITERATIONS.items():
+        for function in (roots.nuclear_norm, jax.grad(roots.nuclear_norm)):
+            jaxpr = jax.make_jaxpr(lambda x: function(x, form))(jnp.eye(3))
+            found = [str(equation.primitive) for equation, _ in equations(jaxpr)]
+            assert found.count("dot_general") == 2 * len(factors)
 
 
 def test_scales_keep_the_largest_value_and_lift_the_smallest_together():
