@@ -110,7 +110,7 @@ def test_the_polar_factor_resolves_values_as_small_as_promised(form, least):
     with jax.enable_x64(True):
         matrix = jnp.diag(jnp.asarray([1.0, 0.3, 3e-2, 3 * least]))
         polar = np.diag(roots.polar_factor(matrix, form=form))
-    np.testing.assert_allclose(polar, 1, atol=1e-3)
+    np.testing.assert_allclose(polar, 1, atol=1e-5)
 
 
 def test_value_and_derivative_iterate_as_often_as_the_form_says():
