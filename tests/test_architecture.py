@@ -223,9 +223,9 @@ def test_flax_is_confined_to_the_network_itself():
 
 
 PUBLIC = """
-BACKBONES Event NonFiniteLossError OPTIMIZERS Objective Progress RECIPES Recipe Result
-State Term coarse_to_fine disagree examine features init iterate keep_programs
-load_weights losses make_objective metrics shown step stylize sweep
+BACKBONES Event Method NonFiniteLossError OPTIMIZERS Objective Progress RECIPES Recipe
+Result State Term coarse_to_fine disagree examine features init iterate keep_programs
+load_weights losses make_objective metrics shown step study stylize sweep
 """.split()
 
 

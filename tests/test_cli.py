@@ -220,17 +220,18 @@ def test_features_draws_two_pictures(run, pictures):
 
 def test_compare_draws_a_sheet_and_measures_every_loss_alike(run, pictures):
     arguments = ("compare", "content.png", "style.png", "-o", "cmp", "--size", 48)
-    both = (*SHALLOW, "--steps", 2, "--losses", "gram,bn_statistics")
+    metrics = ("--metrics", "ssim,histogram")
+    both = (*SHALLOW, "--steps", 2, "--losses", "gram,bn_statistics", *metrics)
     code, out, err = run(*arguments, *both)
     assert code == 0, err
     names = sorted(path.name for path in (pictures / "cmp").iterdir())
     assert names == ["bn_statistics.png", "compare.json", "gram.png", "sheet.png"]
-    rows = json.loads((pictures / "cmp" / "compare.json").read_text())["rows"]
-    assert [row["name"] for row in rows] == ["gram", "bn_statistics"]
-    for row in rows:
-        assert 0 < row["yardsticks"]["sliced_wasserstein"] < 2
-        assert row["error"] == ""
-    assert "bn_statistics" in out
+    document = json.loads((pictures / "cmp" / "compare.json").read_text())
+    assert [row["method"] for row in document["records"]] == ["gram", "bn_statistics"]
+    for row in document["records"]:
+        assert 0 < row["ssim"] < document["baseline"][0]["ssim"]
+        assert row["style_first"] > 0 and row["error"] == ""
+    assert "bn_statistics" in out and "content as it was" in out
     assert run(*arguments, "--losses", "gram")[0] == 2  # the folder has a sheet
 
 
@@ -255,7 +256,7 @@ def test_losses_of_a_users_own_file_are_used_and_listed(run, pictures):
         assert "balanced mine" in err
         assert "mine" in run("losses", *own, weights=False)[1]
         compared = ("compare", "content.png", "style.png", "-o", "cmp", "--size", 48)
-        own = (*own, *SHALLOW, "--losses", "mine")
+        own = (*own, *SHALLOW, "--losses", "mine", "--metrics", "ssim")
         code, out, err = run(*compared, "--steps", 1, *own)
         assert code == 0, err
     finally:

@@ -9,7 +9,7 @@ from jax.tree_util import Partial
 from tiny import picture
 
 import jnst
-from jnst.drivers.compare import compare
+from jnst.studying.methods import of_losses
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 CONTENT, STYLE, IMAGE = picture(24, 26, 1), picture(22, 20, 2), picture(24, 26, 3)
@@ -89,12 +89,12 @@ def test_a_new_loss_is_balanced_on_features_the_recipe_does_not_know(extract):
 
 
 def test_losses_are_compared_on_them(extract):
-    rows = compare(
-        CONTENT, STYLE, names=["gram", "mean_std"], extract=extract, weights=None,
-        steps=2, **LAYERS,
+    found = jnst.study(
+        CONTENT, STYLE, of_losses(["gram", "mean_std"]), extract=extract, size_px=26,
+        steps=2, metrics=["ssim"], **LAYERS,
     )  # fmt: skip
-    assert [row.error for row in rows] == ["", ""]
-    assert all(0 < row.yardsticks["gram"] < 10 for row in rows)
+    assert [record["error"] for record in found.records] == ["", ""]
+    assert all(0 < record["ssim"] < 1 for record in found.records)
 
 
 def test_pixels_and_a_function_of_all_layers(extract):

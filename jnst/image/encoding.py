@@ -138,6 +138,18 @@ def encode_png(image: np.ndarray | jax.Array) -> bytes:
     return buffer.getvalue()
 
 
+def encode_jpeg(image: np.ndarray | jax.Array, *, quality: int = 88) -> bytes:
+    """Return an image as a JPEG, in memory, for pages to embed.
+
+    Raises:
+      ValueError: If it is no image.
+    """
+    check_image("image", image)
+    buffer = io.BytesIO()
+    _eight_bits(image).save(buffer, format="JPEG", quality=quality, subsampling=0)
+    return buffer.getvalue()
+
+
 def _text_chunk(metadata: Mapping[str, Any] | None) -> PngImagePlugin.PngInfo | None:
     """Metadata as a PNG's text chunk; JSON escapes all that is not ASCII."""
     if metadata is None:
