@@ -109,7 +109,8 @@ class _Bar:
         self.latest = progress
         if self.bar is None:
             self.bar = _new_bar(progress)
-        where = f" ({progress.running[0]})" if progress.running else ", preparing"
+        idle = ", preparing" if progress.done < progress.members else ""
+        where = f" ({progress.running[0]})" if progress.running else idle
         more = f", {len(progress.running)} at once" if progress.running[1:] else ""
         words = f"{progress.done} of {progress.members} members done{where}{more}"
         self.bar.set_description_str(words, refresh=False)

@@ -37,7 +37,7 @@ def sweep(
     style: ImageLike,
     recipe: str | Recipe = "jnst",
     *,
-    grid: Mapping[str, Sequence[Any]],
+    grid: Mapping[str, Any],
     seeds: int = 1,
     size_px: int | None = None,
     steps: int | None = None,
@@ -61,9 +61,9 @@ def sweep(
       content: One picture as in `jnst.stylize`; None for textures.
       style: One picture.
       recipe: Key of `jnst.RECIPES`, or a `Recipe`.
-      grid: {field: values}: any field of a recipe by its flat name, and "recipe",
-        "init", "weights" by name. The members are all combinations, the last field
-        changing fastest.
+      grid: {field: values}, lists or arrays: any field of a recipe by its flat name,
+        and "recipe", "init", "weights" by name. The members are all combinations, the
+        last field changing fastest.
       seeds: Seeds that each combination is run with: `seed` and those after it.
       size_px: Size of the results, in pixels, as in `jnst.stylize`.
       steps: Steps of each member; None for the recipe's.

@@ -128,7 +128,8 @@ def run_all(
             known[number] = _judged(job, plan, known[number])
             if job.folder:
                 write_metrics(job.folder, number, known[number].metrics)
-        _run_group(job, plan, todo, known, tell)
+        if todo:
+            _run_group(job, plan, todo, known, tell)
 
 
 def _judged(job: Job, plan: Plan, found: Finished) -> Finished:
