@@ -9,16 +9,20 @@ from jnst.drivers.disagreement import Disagreement, HeldRun, number
 from jnst.plots import new_figure, save_figure
 
 COLOURS = {"lowered": "tab:blue", "raised": "tab:red"}
-PICTURE_INCHES, CURVES_INCHES, TITLE_INCHES = 3.0, 4.4, 0.7
+PICTURE_INCHES, CURVES_INCHES, TITLE_INCHES = 3.4, 4.4, 0.8
 
 
 def caption(run: HeldRun) -> str:
-    """Say in three lines what a picture shows, or why it shows nothing."""
-    drift = f"{run.held} held, drift {abs(run.drift_percent):.2g} %"
-    if run.redrawn_percent is not None:
-        drift += f" ({run.redrawn_percent:+.2g} % by another draw)"
-    moved = f"{run.moved} {run.direction}: 1.00 → {number(run.moved_loss)}"
-    return f"{drift}\n{'no disagreement: ' if run.error else ''}{moved}"
+    """Say in two or three lines what a picture shows, or that it shows nothing."""
+    lines = [
+        f"{run.held} held, drift {abs(run.drift_percent):.2g} %",
+        f"{run.moved} {run.direction}: 1.00 → {number(run.moved_loss)}",
+    ]
+    if run.error:
+        lines.append("no disagreement")
+    elif run.redrawn_percent is not None:
+        lines.append(f"({run.held} by another draw: {run.redrawn_percent:+.2g} %)")
+    return "\n".join(lines)
 
 
 def plot_disagreement(path: str | Path, result: Disagreement) -> None:
@@ -52,7 +56,7 @@ def plot_disagreement(path: str | Path, result: Disagreement) -> None:
 
 def _show(axis: Any, picture: np.ndarray, label: str, **style: Any) -> None:
     axis.imshow(picture, vmin=0, vmax=1, interpolation="nearest")
-    axis.set_title(label, fontsize=10, **style)
+    axis.set_title(label, fontsize=9, **style)
     axis.set_axis_off()
 
 
@@ -73,4 +77,4 @@ def _draw_curves(axis: Any, runs: list[HeldRun]) -> None:
         title=f"{held} held",
     )
     axis.grid(True, which="major", alpha=0.3)
-    axis.legend(fontsize=9)
+    axis.legend(fontsize=9, loc="center right")  # the curves leave this free

@@ -152,4 +152,7 @@ def _tell(result: "Disagreement", written: Sequence[str]) -> int:
         err=True,
     )
     errors = [run.error for run in result.runs if run.error]
-    return fail("; ".join(errors), 1) if errors else 0
+    if not errors:
+        return 0
+    more = len(errors) - 1
+    return fail(errors[0] + (f"; and so for {more} more" if more else ""), 1)

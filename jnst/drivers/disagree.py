@@ -76,7 +76,7 @@ def disagree(
     picture: ImageLike,
     *,
     recipe: str | Recipe = "jnst",
-    layers: Sequence[str] | None = None,
+    layers: str | Sequence[str] | None = None,
     size_px: int | None = None,
     steps: int = STEPS_A_RUN,
     sigma: Number = SIGMA,
@@ -99,7 +99,8 @@ def disagree(
         its size unless `size_px` is given.
       recipe: Key of `jnst.RECIPES`, or a `Recipe`: whose layers, weights of layers and
         network the losses have.
-      layers: Layers of both losses; None for the recipe's.
+      layers: Layers of both losses, where they look at features; None for the
+        recipe's.
       size_px: Longer side; 128 for files if absent.
       steps: Steps of each of the four runs.
       sigma: Standard deviation of the noise at the start, which is clipped to [0, 1].

@@ -53,7 +53,7 @@ def make_pair(
     losses: Sequence[Loss],
     picture: np.ndarray,
     recipe: str | Recipe,
-    layers: Sequence[str] | None,
+    layers: str | Sequence[str] | None,
     own: Mapping[str, Any],
 ) -> Pair:
     """Make a recipe of two losses.
@@ -62,7 +62,7 @@ def make_pair(
       losses: Both, each a name or a function from {layer: features} to a scalar.
       picture: What metrics compare with, [H, W, 3].
       recipe: Whose layers and network are meant.
-      layers: Layers of both; None for the recipe's.
+      layers: Layers of both where they look at features; None for the recipe's.
       own: Fields of the objective, and of the terms `a` and `b`.
 
     Raises:
@@ -76,9 +76,8 @@ def make_pair(
         _term(name, loss, base, picture)
         for name, loss in zip(NAMES, losses, strict=True)
     )
-    asked = {f"{n}_layers": tuple(layers) for n in NAMES} if layers else {}
     fixed = {"terms": usual, "normalize_gradients": False}
-    resolved = resolve(base, {**fixed, **asked, **own})
+    resolved = resolve(base, {**fixed, **_for_both(usual, losses, layers), **own})
     found = resolved.objective.terms
     if _nameless(found[0], losses[0]) == _nameless(found[1], losses[1]):
         raise ValueError(
@@ -94,6 +93,20 @@ def make_pair(
     rows = [TABLES.get(kind_of(t.loss), {}).get(str(t.loss)) for t in found]
     keyed = [bool(getattr(row, "keyed", False)) for row in rows]
     return Pair(resolved, (labels[0], labels[1]), (keyed[0], keyed[1]))
+
+
+def _for_both(
+    terms: Sequence[Term], losses: Sequence[Loss], layers: str | Sequence[str] | None
+) -> dict[str, Any]:
+    """Give layers to the terms that look at features, as fields."""
+    if layers is None:
+        return {}
+    names = (layers,) if isinstance(layers, str) else tuple(layers)
+    return {
+        f"{term.name}_layers": names
+        for term, loss in zip(terms, losses, strict=True)
+        if term.layers and not (isinstance(loss, str) and loss in judges())
+    }
 
 
 def _check_fields(changes: Mapping[str, Any]) -> None:
@@ -143,6 +156,6 @@ def _nameless(term: Term, loss: Loss) -> tuple[Any, ...]:
 
 def _label(loss: Loss, layers: Sequence[str]) -> str:
     text = loss if isinstance(loss, str) else getattr(loss, "__name__", "function")
-    if text in judges() and METRICS[text].better == "higher":
+    if isinstance(loss, str) and text in judges() and METRICS[text].better == "higher":
         text = f"1 - {text}"
     return f"{text} at {', '.join(layers)}" if layers else text
