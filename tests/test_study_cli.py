@@ -15,14 +15,13 @@ from jnst.weights import save_weights
 pytestmark = pytest.mark.usefixtures("quick_compile")
 WRITTEN = ["study.html", "study.csv", "cells.csv", "study.tex", "study.json"]
 FIELDS = {
-    "style_layers": "relu1_1,relu2_1",
-    "style_layer_weights": "1,1",
-    "content_layers": "relu2_1",
-    "style_pyramid": "1",
+    "style_layers": "relu1_1",
+    "style_layer_weights": "1",
+    "content_layers": "relu1_2",
 }
 STUDY = ["study", "contents", "styles", "--size", "32", "--metrics", "ssim"]
 STUDY += [word for pair in FIELDS.items() for word in ("--set", "=".join(pair))]
-LOSSES = ["--losses", "gram,mean_std", "--steps", "2"]
+RECIPES = ["--recipes", "tf-tutorial,tf-eager", "--steps", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -67,21 +66,21 @@ def test_a_study_is_stopped_gone_on_with_and_repeated(run, tmp_path, monkeypatch
         return real(cell, *rest)
 
     monkeypatch.setattr(making, "make_cell", stop)
-    code, out, err = run(*STUDY, *LOSSES, "-o", "out")
+    code, out, err = run(*STUDY, *RECIPES, "-o", "out")
     assert code == 130 and out == ""
     assert "2 of 4 cells are kept in out; the same command goes on" in err
     monkeypatch.setattr(making, "make_cell", lambda *a: made.append(1) or real(*a))
-    code, out, err = run(*STUDY, *LOSSES, "-o", "out")
+    code, out, err = run(*STUDY, *RECIPES, "-o", "out")
     assert code == 0, err
     assert len(made) == 4
     assert out.splitlines()[-5:] == [f"out/{name}" for name in WRITTEN]
-    assert "mean_std" in out and "2 pairs are too few" in out
+    assert "tf-eager" in out and "2 pairs are too few" in out
     known = {"cells", *WRITTEN}
     assert {path.name for path in (tmp_path / "out").iterdir()} == known
     names = sorted(path.name for path in (tmp_path / "out" / "cells").glob("*.png"))
-    assert names[0] == "c0__s0__gram__2-steps.png" and len(names) == 4
+    assert names[0] == "c0__s0__tf-eager__2-steps.png" and len(names) == 4
     document = json.loads((tmp_path / "out" / "study.json").read_text())
-    assert document["asked"]["weights"]["gram"]["title"] == "tiny VGG19 for tests"
+    assert document["asked"]["weights"]["tf-eager"]["title"] == "tiny VGG19 for tests"
     assert document["command"].startswith("jnst ")
     code, out, err = run(
         *STUDY[:3], "--metrics", "ssim", "--like", "out/study.json", "-o", "again"
@@ -93,7 +92,7 @@ def test_a_study_is_stopped_gone_on_with_and_repeated(run, tmp_path, monkeypatch
             "loss_last"
         ] == pytest.approx(theirs["loss_last"], rel=1e-5)
         assert ours["loss_last"] == pytest.approx(theirs["loss_last"], rel=1e-5)
-    code, out, err = run(*STUDY, *LOSSES[:-1], "3", "-o", "out")
+    code, out, err = run(*STUDY, *RECIPES[:-1], "3", "-o", "out")
     assert code == 2 and "steps is 3 now, 2 then" in error_line(err)
     like = ("--like", "out/study.json", "--seed", "1", "-o", "third")
     code, out, err = run(*STUDY[:3], *like)
@@ -105,13 +104,13 @@ def test_a_study_is_stopped_gone_on_with_and_repeated(run, tmp_path, monkeypatch
     [
         ((*STUDY, "-o", "out"), "a study needs methods"),
         ((*STUDY, "--recipes", "jnst,gaty", "-o", "out"), "Did you mean 'gatys'"),
-        ((*STUDY, "--losses", "grams", "-o", "out"), "Did you mean 'gram'"),
-        ((*STUDY, *LOSSES[:-1], "0", "-o", "out"), "steps must be at least 1"),
-        ((*STUDY, *LOSSES, "--seconds", "0", "-o", "out"), "seconds must be above 0"),
-        ((*STUDY, *LOSSES, "-o", "no/where/out"), "which is no folder"),
-        ((*STUDY, *LOSSES, "-o", "contents"), "not empty and holds no study"),
-        ((*STUDY, *LOSSES, "--metrics", "sim", "-o", "out"), "Did you mean 'ssim'"),
-        (("study", "none", "styles", *LOSSES, "-o", "out"), "none"),
+        ((*STUDY, *RECIPES, "--losses", "grams", "-o", "out"), "Did you mean 'gram'"),
+        ((*STUDY, *RECIPES[:-1], "0", "-o", "out"), "steps must be at least 1"),
+        ((*STUDY, *RECIPES, "--seconds", "0", "-o", "out"), "seconds must be above 0"),
+        ((*STUDY, *RECIPES, "-o", "no/where/out"), "which is no folder"),
+        ((*STUDY, *RECIPES, "-o", "contents"), "not empty and holds no study"),
+        ((*STUDY, *RECIPES, "--metrics", "sim", "-o", "out"), "Did you mean 'ssim'"),
+        (("study", "none", "styles", *RECIPES, "-o", "out"), "none"),
         ((*STUDY, "--like", "contents/c0.png", "-o", "out"), "leave --size"),
         (
             ("study", "contents", "styles", "--like", "contents/c0.png", "-o", "o"),
@@ -124,6 +123,13 @@ def test_bad_input_is_one_line(run, tmp_path, arguments, words):
     assert code == 2 and out == ""
     assert words in error_line(err)
     assert not (tmp_path / "out").exists()
+
+
+def test_losses_are_methods_on_the_first_recipe():
+    recipe, loss = command.chosen_methods("gatys, jnst", "nnfm")[::2]
+    assert recipe == "gatys" and (loss.name, loss.recipe) == ("nnfm", "gatys")
+    assert loss.changes == {"style_loss": "nnfm", "style_weight": "balance"}
+    assert command.chosen_methods(None, "nnfm")[0].recipe == "jnst"
 
 
 def test_the_size_of_the_help_is_the_librarys():

@@ -82,7 +82,7 @@ def study(
         found = run(
             contents,
             styles,
-            output=output,
+            folder=output,
             metrics=listed(metrics),
             overwrite=overwrite,
             on_progress=bar.update,

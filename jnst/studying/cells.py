@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jnst.drivers.networks import load_preferred
 from jnst.drivers.plan import Plan, Request, make_plan
 from jnst.drivers.record import document
 from jnst.drivers.result import Progress
@@ -22,8 +21,7 @@ from jnst.recipes.changing import changed
 from jnst.studying.budget import Budget, pilot, steps_within
 from jnst.studying.methods import Method
 from jnst.studying.pictures import Picture, pixels_of
-
-Load = Callable[[Any, tuple[str, ...]], tuple[Any, dict[str, str]]]
+from jnst.sweeping.members import Load
 
 
 class Cell(NamedTuple):
@@ -61,7 +59,7 @@ class Setting(NamedTuple):
       weights: Name, path, parameters or None, as in `jnst.stylize`.
       extract: A user's own features.
       changes: Fields that all methods change.
-      load: From `loader`.
+      load: From `jnst.sweeping.members.loader`.
     """
 
     size_px: int
@@ -86,19 +84,6 @@ class Made(NamedTuple):
     about: dict[str, Any] | None
 
 
-def loader() -> Load:
-    """Return what loads weights once each, and tells where they are from."""
-    kept: dict[Any, Any] = {}
-
-    def load(weights: Any, preferred: tuple[str, ...]) -> tuple[Any, dict[str, str]]:
-        key = preferred if isinstance(weights, Mapping) else (str(weights), preferred)
-        if key not in kept:
-            kept[key] = load_preferred(weights, preferred)
-        return kept[key]
-
-    return load
-
-
 def make_cells(
     contents: Sequence[Picture],
     styles: Sequence[Picture],
@@ -117,14 +102,19 @@ def make_cells(
 
 
 def _plan(
-    cell: Cell, setting: Setting, images: tuple[Any, Any], steps: int | None, all_: bool
+    cell: Cell,
+    setting: Setting,
+    images: tuple[Any, Any],
+    *,
+    steps: int | None = None,
+    all_sizes: bool = False,
 ) -> Plan:
-    """Plan a cell's run, of its own steps, of some, or with all sizes (`all_`)."""
+    """Plan a cell's run: of its own steps, of some, or with all sizes it could have."""
     method = cell.method
     changes = {**setting.changes, **method.changes}
     if setting.seed is not None:
         changes["seed"] = setting.seed
-    if steps is not None or all_:
+    if steps is not None or all_sizes:
         changes["steps"] = steps
     known: dict[str, str] = {}
     weights = setting.weights
@@ -161,7 +151,7 @@ def check_cells(cells: Sequence[Cell], setting: Setting) -> dict[str, dict[str, 
             for shape in (cell.content.shape, cell.style.shape)
         ]
         try:
-            plan = _plan(cell, setting, (grey[0], grey[1]), None, False)
+            plan = _plan(cell, setting, (grey[0], grey[1]))
         except ValueError as error:
             raise ValueError(f"method {cell.method.name}: {error}") from None
         weights[cell.method.name] = plan.weights
@@ -194,7 +184,7 @@ def make_cell(
             steps, times = _steps(cell, setting, images, pilots)
         elif budget.amount is not None:
             steps = int(budget.amount)
-        plan = _weighed(_plan(cell, setting, images, steps, False), images[0])
+        plan = _weighed(_plan(cell, setting, images, steps=steps), images[0])
         result = run(plan, on_progress, 0)
     except NonFiniteLossError as stopped:
         image, history, error = stopped.image, stopped.history, str(stopped)
@@ -216,7 +206,7 @@ def _steps(
     cell: Cell, setting: Setting, images: tuple[Any, Any], pilots: dict[str, Any]
 ) -> tuple[int, list[float]]:
     """Find how many steps a cell's seconds have room for, and how long one takes."""
-    plan = _plan(cell, setting, images, None, True)
+    plan = _plan(cell, setting, images, all_sizes=True)
     shapes = ["x".join(map(str, s.shape + s.styles[0])) for s in plan.stages]
     key = " ".join([cell.method.name, *shapes])
     if key not in pilots:

@@ -16,7 +16,7 @@ from jnst.metrics import METRICS
 from jnst.studying import folder as kept
 from jnst.studying import statistics, table
 from jnst.studying.budget import make_budgets
-from jnst.studying.cells import Cell, Setting, check_cells, loader, make_cells
+from jnst.studying.cells import Cell, Setting, check_cells, make_cells
 from jnst.studying.making import (
     Judges,
     Moment,
@@ -25,11 +25,14 @@ from jnst.studying.making import (
     judge_contents,
     make_all,
     make_judges,
+    said_once,
 )
 from jnst.studying.methods import Method, make_methods, told
 from jnst.studying.pictures import Picture, gather, pixels_of
-from jnst.studying.scores import make_metrics
+from jnst.studying.scores import check_metrics, judged_shapes, make_metrics
+from jnst.sweeping.members import loader
 from jnst.weights import tensors_sha256
+from jnst.weights.network import as_arrays
 
 SIZE_PX = 256
 
@@ -70,7 +73,7 @@ def study(
     styles: Any,
     methods: Any,
     *,
-    output: StrPath | None = None,
+    folder: StrPath | None = None,
     size_px: int = SIZE_PX,
     steps: int | None = None,
     seconds: Number | None = None,
@@ -92,7 +95,7 @@ def study(
       styles: The same.
       methods: Names of recipes, and `jnst.Method`s; the first is what the others are
         compared with. `jnst.studying.methods.of_losses` makes some of style losses.
-      output: Folder for pictures, records, tables and the gallery. A study that is
+      folder: Where to keep pictures, records, tables and the gallery. A study that is
         there already is gone on with. None keeps everything in memory.
       size_px: Longer side of every picture.
       steps: Steps of each method, in all its sizes together.
@@ -100,8 +103,8 @@ def study(
         that is, a short pilot tells. With `steps` too both are made; with neither each
         method has its own steps.
       seed: Seed of all random numbers; None for the recipes'.
-      metrics: Keys of `jnst.metrics.METRICS`; None for those in
-        `jnst.studying.scores.DEFAULT_METRICS` whose weights are installed.
+      metrics: Keys of `jnst.metrics.METRICS`; None for those of
+        `jnst.studying.scores.DEFAULT_METRICS` that can be computed.
       weights: As in `jnst.stylize`; the metrics look through them too. If None, through
         VGG19's, whichever a recipe prefers.
       extract: Features of one's own for all methods, in place of VGG19.
@@ -126,14 +129,17 @@ def study(
     pictures["style"] = gather("styles", styles)
     setting = Setting(size_px, seed, weights, extract, changes, loader())
     cells = make_cells(pictures["content"], pictures["style"], those, budgets)
-    sources = check_cells(cells, setting)
-    asked = _asked(setting, pictures, those, sources)
-    asked |= {"steps": steps, "seconds": seconds}
-    place = Place(Path(output) if output is not None else None, {})
-    if place.folder:
-        kept.open_folder(place.folder, asked, overwrite=overwrite)
-    judges = make_judges(names, setting)
-    made = make_all(cells, setting, judges, place, on_progress)
+    if metrics is not None:
+        check_metrics(names, judged_shapes(pictures, size_px))
+    with said_once():
+        sources = check_cells(cells, setting)
+        asked = _asked(setting, pictures, those, sources)
+        asked |= {"steps": steps, "seconds": seconds}
+        place = Place(Path(folder) if folder is not None else None, {})
+        if place.folder:
+            kept.open_folder(place.folder, asked, overwrite=overwrite)
+        judges = make_judges(names, setting)
+        made = make_all(cells, setting, judges, place, on_progress)
     records = [made[name] for name in _in_order(cells, pictures)]
     one = [c for c in cells if (c.method, c.budget) == (those[0], budgets[0])]
     baseline = judge_contents(one, setting, judges, place)
@@ -188,12 +194,7 @@ def _asked(
 ) -> dict[str, Any]:
     """Tell all but the budget that decides a study's pictures."""
     if isinstance(setting.weights, Mapping):
-        arrays = {
-            f"{layer}/{name}": array
-            for layer, those in setting.weights.items()
-            for name, array in those.items()
-        }
-        digest = {"tensors_sha256": tensors_sha256(arrays)}
+        digest = {"tensors_sha256": tensors_sha256(as_arrays(dict(setting.weights)))}
         sources = dict.fromkeys(sources, digest)
     own = setting.extract
     return {

@@ -50,7 +50,7 @@ body.addEventListener("click", (event) => {
   const up = again ? !sorted.up : button.dataset.better === "lower";
   sorted = { column, metric, up };
   sort();
-  button.focus();
+  button.focus({ preventScroll: true }); // which moving its row took from it
 });
 side.addEventListener("input", () => {
   document.documentElement.style.setProperty("--side", `${side.value}px`);

@@ -1,6 +1,8 @@
 """The cells of a study made one after the other, kept, and judged."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +54,24 @@ class Place(NamedTuple):
 
     folder: Path | None
     images: dict[str, np.ndarray]
+
+
+@contextlib.contextmanager
+def said_once() -> Iterator[None]:
+    """Let a warning through once, such as of a field that does nothing."""
+    logger, said = logging.getLogger("jnst"), set()
+
+    def new(entry: logging.LogRecord) -> bool:
+        text = entry.getMessage()
+        known = text in said
+        said.add(text)
+        return not known
+
+    logger.addFilter(new)
+    try:
+        yield
+    finally:
+        logger.removeFilter(new)
 
 
 def make_judges(names: Sequence[str], setting: Setting) -> Judges:

@@ -4,7 +4,7 @@ Every method is judged alike: the picture as an 8-bit file has it, beside the co
 its size and the style at `size_px`, neither enlarged, through one VGG.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ import numpy as np
 from jnst.base import check_one_of
 from jnst.image import fit_shape, resize_image
 from jnst.metrics import METRICS, scores_and_reasons
+from jnst.network.layers import too_small
+from jnst.recipes.schedule import Shape
 from jnst.studying.pictures import Picture, pixels_of
 
 DEFAULT_METRICS = (
@@ -42,6 +44,46 @@ def make_metrics(names: Sequence[str] | str | None) -> list[str]:
         if name in chosen[:n]:
             raise ValueError(f"metric {name!r} is there twice")
     return chosen
+
+
+def judged_shapes(
+    pictures: Mapping[str, Sequence[Picture]], size_px: int
+) -> dict[str, list[Shape]]:
+    """Return the shapes that results, as contents, and styles are judged at."""
+    return {
+        kind: [
+            fit_shape(each.shape, size_px, enlarge=kind == "content")
+            for each in several
+        ]
+        for kind, several in pictures.items()
+    }
+
+
+def check_metrics(names: Sequence[str], shapes: Mapping[str, Sequence[Shape]]) -> None:
+    """Raise for a metric that was asked for by name and cannot be computed.
+
+    Args:
+      names: Keys of `METRICS`.
+      shapes: From `judged_shapes`.
+
+    Raises:
+      ValueError: Naming it, and why.
+    """
+    for name in names:
+        row = METRICS[name]
+        seen = [
+            *shapes["content"],
+            *(shapes["style"] if row.reference == "style" else ()),
+        ]
+        smallest = min(seen, key=min)
+        try:
+            if min(smallest) < row.least:
+                raise ValueError(
+                    too_small(smallest, "it", row.least, given="a picture")
+                )
+            _ = row.load() if row.load else None
+        except (ValueError, FileNotFoundError) as error:
+            raise ValueError(f"metric {name!r} cannot be computed: {error}") from None
 
 
 def eight_bits(image: np.ndarray) -> np.ndarray:
