@@ -180,7 +180,8 @@ def _cost_rows(numbers: Any) -> list[dict[str, Any]]:
 
 
 def _change_rows(numbers: Any) -> list[dict[str, Any]]:
-    return [{"loss over an unlike picture's": k, **numbers[k]} for k in numbers]
+    names = ("maps", "pictures")
+    return [{"loss over an unlike picture's": k, **numbers[k]} for k in names]
 
 
 def _cosine_rows(numbers: Any) -> list[dict[str, Any]]:

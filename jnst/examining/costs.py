@@ -18,11 +18,11 @@ from jnst.bench.measure import program_mib, time_in_turn
 from jnst.examining.finding import LOOK, OK, Finding, Lab, number
 from jnst.examining.subject import (
     Known,
+    gram_beside,
     key_of,
     layers_seen,
     losses_and_pull,
     program,
-    reference,
     targets,
 )
 from jnst.memory import release_freed
@@ -117,7 +117,7 @@ def _row(lab: Lab, other: Part, side: int) -> dict[str, Any]:
 
 def costs(lab: Lab) -> Finding:
     """What does it cost, in seconds and in MiB, beside Gram's in the same run?"""
-    other, rows, stopped = reference("style"), [], ""
+    other, rows, stopped = gram_beside(lab.part), [], ""
     for side in SIZES_PX:
         try:
             rows.append(_row(lab, other, side))

@@ -69,7 +69,7 @@ def _by_size(lab: Lab, part: Part) -> dict[str, list[float]]:
 
 def sizes(lab: Lab) -> Finding:
     """Is a weight good for any size? Value and gradient at several, beside Gram's."""
-    part, other = lab.part, reference(lab.part.kind)
+    part, other = lab.part, reference(lab.part)
     ours, theirs = _by_size(lab, part), _by_size(lab, other)
     drift = {k: v[-1] / v[0] if v[0] else float("nan") for k, v in ours.items()}
     known = {k: v[-1] / v[0] for k, v in theirs.items()}
@@ -96,7 +96,8 @@ def _one_layer(lab: Lab) -> tuple[Part, Features, Features]:
     """Choose a layer, or of a joint loss two, with the content's and style's maps."""
     scene, part = lab.scene, lab.part
     if is_joint(part):
-        part = part._replace(layers=part.layers[1:3])
+        few = part.layers[1:3] if len(part.layers) > 2 else part.layers
+        part = part._replace(layers=few)
     elif len(part.layers) > 1:
         part = part._replace(layers=(part.layers[len(part.layers) // 2],))
     layers, side = layers_seen(part), scene.size_px

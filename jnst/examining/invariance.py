@@ -26,7 +26,7 @@ from jnst.examining.subject import (
     targets,
 )
 from jnst.network.layers import IMAGE_LAYER
-from jnst.objective.features import halved
+from jnst.network.pooling import pool
 from jnst.objective.kinds import Part
 
 BLIND = 1e-4
@@ -45,12 +45,17 @@ def _tiled(maps: Array) -> Array:
     return jnp.tile(maps, (1, 2, 2, 1))
 
 
+def _halved(maps: Array) -> Array:
+    """Average 2x2 positions."""
+    return pool(maps, "average", rescale=False, ceil=False)
+
+
 CHANGES: dict[str, tuple[str, Callable[[Array], Array]]] = {
     # Name: (in words, function of [1, H, W, C]); the last two change the size.
     "shift": ("shifted", _rolled),
     "rotation": ("turned by 90 degrees", lambda x: jnp.rot90(x, axes=(1, 2))),
     "mirror": ("mirrored", lambda x: x[:, :, ::-1]),
-    "half": ("at half the size", lambda x: halved(x, 1)),
+    "half": ("at half the size", _halved),
     "tiling": ("tiled 2 x 2", _tiled),
 }
 SIZES = ("half", "tiling")
@@ -191,8 +196,12 @@ def invariance(lab: Lab) -> Finding:
     words = (
         f"maps {', '.join(blind)} are the same to it" if blind else "sees all changes"
     )
-    numbers = {"maps": raw, "pictures": pictures}
+    numbers: dict[str, Any] = {"maps": raw, "pictures": pictures}
+    values = [v for v in pictures.values() if not isinstance(v, str)]
+    if not np.isfinite(values).all():
+        return Finding(WRONG, "not finite on features of pictures", numbers)
     if lab.part.kind != "style":
         return Finding(FACT, words, numbers)
+    numbers["size_free"] = lab.part.row.size_free
     verdict, flag = _size_free(lab.part, raw["tiling"])
     return Finding(verdict, f"{flag}; {words}", numbers)

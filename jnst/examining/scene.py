@@ -52,6 +52,7 @@ class Scene(NamedTuple):
 
     Attributes:
       params: Parameters of the network.
+      network: What sees with them, as the default recipe does.
       layers: Layers that it is asked for.
       size_px: Side at which losses are compared with each other.
       seed: Seed of all random numbers.
@@ -67,6 +68,7 @@ class Scene(NamedTuple):
     """
 
     params: Params
+    network: PyTree
     layers: tuple[str, ...]
     size_px: int
     seed: int
@@ -234,7 +236,7 @@ def _scene(
         image = picture_at(name, side)
         return program(pull_back)(image, network, cotangents, layers)
 
-    known = params, layers, size_px, seed
+    known = params, network, layers, size_px, seed
     return Scene(*known, picture, look, maps, points, values, gradient)
 
 

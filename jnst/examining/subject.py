@@ -180,8 +180,16 @@ def raw_maps(
     return {name: {k: maps[name] for k, maps in by_layer.items()} for name in names}
 
 
-@functools.cache
-def reference(kind: str) -> Part:
-    """Return the loss that others of a kind are measured by: Gram's, for styles."""
-    names = {"style": "gram", "content": "mean_squared", "image": "tv_mean_l2"}
-    return make_subject(names[kind])
+REFERENCES = {"style": "gram", "content": "mean_squared", "image": "tv_mean_l2"}
+"""What losses are measured by, by their kind."""
+
+
+def reference(part: Part) -> Part:
+    """Return the loss that another is measured by, at the same layers."""
+    return make_subject(REFERENCES[part.kind], layers=part.layers)
+
+
+def gram_beside(part: Part) -> Part:
+    """Return Gram's loss, at the layers of a style loss or else at a recipe's own."""
+    layers = part.layers if part.kind == "style" else ()
+    return make_subject(REFERENCES["style"], layers=layers)
