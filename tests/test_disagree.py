@@ -11,7 +11,7 @@ from tiny import picture
 
 import jnst
 from jnst.cli.main import main
-from jnst.drivers.disagreement import DRIFT, title
+from jnst.drivers.disagreement import DRIFT, number, title
 from jnst.image import load_image, save_image
 from jnst.loop import held
 from jnst.losses import STYLE_LOSSES
@@ -301,6 +301,20 @@ def test_the_same_loss_at_other_layers_is_another(vgg19):
     )
     assert found.labels == ("gram at relu1_1", "gram at relu2_1")
     assert [run.error for run in found.runs] == [""] * 4
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.0, "1.00"),
+        (0.0059, "0.0059"),
+        (201.4, "201"),
+        (5.794, "5.79"),
+        (2e7, "2e+07"),
+    ],
+)
+def test_ratios_are_written_as_people_read_them(value, text):
+    assert number(value) == text
 
 
 def disagree(*arguments):

@@ -104,6 +104,8 @@ def title(run: HeldRun) -> str:
 
 def number(value: float) -> str:
     """Write a ratio in as many digits as a reader takes in."""
+    if 100 <= value < 1e5:
+        return f"{value:.0f}"
     return f"{value:.2f}" if 0.1 <= value < 100 else f"{value:.2g}"
 
 
