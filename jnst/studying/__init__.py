@@ -7,6 +7,7 @@
 | `methods` | a method: a recipe with changes, under a name |
 | `budget` | equal steps, equal seconds, or each method's own schedule; the pilot |
 | `cells` | a picture of a content, a style, a method and a budget; its record |
+| `making` | cells made one after the other, kept and judged |
 | `scores` | what metrics say of a cell, and of the content as it was |
 | `folder` | what is kept on disk, so that a study that was killed goes on |
 | `statistics` | means, paired intervals, which differences hold |
