@@ -45,7 +45,7 @@ def examine(
     overwrite: bool,
     **given: Any,
 ) -> None:
-    """Examine LOSS before any long run: is it right, and what is it like?
+    """Examine LOSS before any long run: whether it is right, and what it is like.
 
     A line a probe: ok, look, WRONG, or - for what is a fact. LOSS is any of `jnst
     losses`, or a row of your own from --losses-from.

@@ -116,7 +116,7 @@ def _row(lab: Lab, other: Part, side: int) -> dict[str, Any]:
 
 
 def costs(lab: Lab) -> Finding:
-    """What does it cost, in seconds and in MiB, beside Gram's in the same run?"""
+    """Ask what it costs, in seconds and MiB, beside Gram's in the same run."""
     other, rows, stopped = gram_beside(lab.part), [], ""
     for side in SIZES_PX:
         try:

@@ -68,7 +68,7 @@ def _by_size(lab: Lab, part: Part) -> dict[str, list[float]]:
 
 
 def sizes(lab: Lab) -> Finding:
-    """Is a weight good for any size? Value and gradient at several, beside Gram's."""
+    """Ask whether a weight is good for any size: by gradients, beside Gram's."""
     part, other = lab.part, reference(lab.part)
     ours, theirs = _by_size(lab, part), _by_size(lab, other)
     drift = {k: v[-1] / v[0] if v[0] else float("nan") for k, v in ours.items()}
@@ -130,7 +130,7 @@ def rounded(
 
 
 def rounding(lab: Lab) -> Finding:
-    """How much do float32 and bfloat16 features change value and gradient?"""
+    """Ask how much float32 and bfloat16 features change value and gradient."""
     part, ours, theirs = _one_layer(lab)
     key = key_of(lab.seed)
 
@@ -169,7 +169,7 @@ def _curvatures(part: Part, maps: PyTree, known: Known, seed: int) -> np.ndarray
 
 
 def curvature(lab: Lab) -> Finding:
-    """Which sign has the Hessian on random directions, and is equality a minimum?"""
+    """Ask for the Hessian's sign on random directions; equality must be a minimum."""
     part, ours, theirs = _one_layer(lab)
     with jax.enable_x64(True):
         x, y = as_type(ours, np.float64), as_type(theirs, np.float64)

@@ -64,7 +64,11 @@ def small_maps(part: Part, *, seed: int) -> dict[str, dict[str, np.ndarray]]:
     on_pixels = "image" in part.layers or part.kind == "image"
     make = _pictures if on_pixels else _made
     side = raw_side(part)
-    return raw_maps(part, lambda *s: make(*s[:3], s[3] + seed), shape=(side, side - 2))
+
+    def seeded(height: int, width: int, channels: int, n: int) -> Any:
+        return make(height, width, channels, n + seed)
+
+    return raw_maps(part, seeded, shape=(side, side - 2))
 
 
 def scale_of(maps: PyTree) -> float:
@@ -88,7 +92,7 @@ def _bound(part: Part, dtype: Any, seed: int) -> Any:
 
 
 def equality(lab: Lab) -> Finding:
-    """Is it 0 at equality, and above 0 elsewhere?"""
+    """Ask whether it is 0 at equality, and above 0 elsewhere."""
     part = raw_part(lab.part)
     maps = small_maps(part, seed=lab.seed)
     other = small_maps(part, seed=lab.seed + 1)["ordinary"]
@@ -135,7 +139,7 @@ def _slopes(part: Part, maps: Any, other: Any, seed: int) -> tuple[Any, Any, flo
 
 
 def gradient(lab: Lab) -> Finding:
-    """Is the gradient the slope of the value? Is a compiled loss the same?"""
+    """Ask whether the gradient is the value's slope, and a compiled loss the same."""
     part = raw_part(lab.part)
     maps = _untied(small_maps(part, seed=lab.seed)["ordinary"], seed=lab.seed)
     other = small_maps(part, seed=lab.seed + 1)["ordinary"]
@@ -203,7 +207,7 @@ def _pairs(names: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def degenerates(lab: Lab) -> Finding:
-    """Are value and gradient finite on degenerate maps, and float32 enough for them?"""
+    """Ask whether all is finite on degenerate maps, and float32 enough for them."""
     part = raw_part(lab.part)
     maps = small_maps(part, seed=lab.seed)
     pairs = list(dict.fromkeys(_pairs(list(maps))))

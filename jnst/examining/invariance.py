@@ -186,7 +186,7 @@ def _size_free(part: Part, tiling: Any) -> tuple[str, str]:
 
 
 def invariance(lab: Lab) -> Finding:
-    """What does it not see? Is its flag `size_free` true?"""
+    """Ask what it does not see, and whether its flag `size_free` is true."""
     raw, pictures = _raw(lab), _of_pictures(lab)
     blind = [
         CHANGES[k][0]

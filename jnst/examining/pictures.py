@@ -64,24 +64,23 @@ def _run(content: Any, style: Any, term: str, **options: Any) -> dict[str, Any]:
 
 
 def pictures(lab: Lab) -> Finding:
-    """What does a texture look like, and a transfer at a tenth, once, ten times?"""
+    """Make a texture, and a transfer at a tenth of a weight, at it, at ten times."""
     part, scene, term = lab.part, lab.scene, TERMS[lab.part.kind]
-    pair = [np.asarray(scene.picture(k, SIDE_PX)[0]) for k in ("content", "style")]
+    names = ("content", "style")
+    content, style = (np.asarray(scene.picture(k, SIDE_PX)[0]) for k in names)
     lab.tell("weighing it by gradients")
-    fields = balanced_fields(part, *pair, scene.params)
+    fields = balanced_fields(part, content, style, scene.params)
     weight = fields[f"{term}_weight"]
     shared = {"weights": scene.params, "seed": lab.seed, **fields}
     rows: dict[str, dict[str, Any]] = {}
     if part.kind == "style":
         lab.tell("texture")
-        rows["texture"] = _run(None, pair[1], term, **shared)
+        rows["texture"] = _run(None, style, term, **shared)
     for factor in FACTORS:
         lab.tell(f"transfer at {factor:g} times the balanced weight")
         changed = shared | {f"{term}_weight": factor * weight}
-        rows[f"transfer x {factor:g}"] = _run(*pair, term, **changed)
-    return _finding(
-        part, dict(zip(("content", "style"), pair, strict=True)), rows, fields
-    )
+        rows[f"transfer x {factor:g}"] = _run(content, style, term, **changed)
+    return _finding(part, {"content": content, "style": style}, rows, fields)
 
 
 def _finding(

@@ -53,7 +53,7 @@ def _mean(cosines: list[float | None]) -> float:
 
 
 def resemblance(lab: Lab) -> Finding:
-    """Which losses pull the same way, at the start, in the middle and at the end?"""
+    """Ask which losses pull the same way: at the start, in the middle, at the end."""
     part, scene = lab.part, lab.scene
     lab.tell("a run of the default recipe")
     scene.points()

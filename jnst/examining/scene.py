@@ -177,7 +177,8 @@ def make_scene(
       ValueError: For what is no image, or no layer.
     """
     params = load_params(weights)
-    pair = dict(zip(("content", "style"), demo_pair(), strict=True))
+    pair: dict[str, np.ndarray] = {}
+    pair["content"], pair["style"] = demo_pair()
     for name, given in (("content", content), ("style", style)):
         pair[name] = square(pair[name] if given is None else as_array(name, given))
     usual = [*LAYERS["style"], *LAYERS["content"], *layers]
@@ -211,8 +212,9 @@ def _scene(
 
     @functools.cache
     def points() -> dict[str, Image]:
-        whole = [np.asarray(picture(k, size_px)[0]) for k in ("content", "style")]
-        found = run_points(*whole, params)
+        both = (picture(k, size_px)[0] for k in ("content", "style"))
+        whole, style = (np.asarray(each) for each in both)
+        found = run_points(whole, style, params)
         images = {k: jnp.asarray(v)[None] for k, v in found.items()}
         return images | {"style": picture("style", size_px)}
 
@@ -226,6 +228,7 @@ def _scene(
         known = Known(maps("content", side), maps("style", side))
         return *_pulled(seen, known, seed, part), seen
 
+    @functools.lru_cache(1024)
     def values(part: Part, name: str, side: int) -> np.ndarray:
         return at(part, name, side)[0]
 

@@ -174,8 +174,7 @@ def raw_maps(
     by_layer = {}
     for n, layer in enumerate(layers_seen(part)):
         channels = 3 if layer == IMAGE_LAYER else 5 - n
-        sides = (side >> n for side in shape)
-        by_layer[layer] = make(*sides, channels, n)
+        by_layer[layer] = make(shape[0] >> n, shape[1] >> n, channels, n)
     names = next(iter(by_layer.values()))
     return {name: {k: maps[name] for k, maps in by_layer.items()} for name in names}
 
