@@ -29,10 +29,12 @@ from jnst.network.layers import backbone_of
 from jnst.objective.features import make_network
 from jnst.objective.making import (
     Pictures,
+    content_targets,
     make_structure,
     make_targets,
     weight_arrays,
 )
+from jnst.objective.turns import make_turns, shifts_of, turning
 from jnst.objective.value import Objective
 
 # libtpu asks Google's metadata server where it is, and locks the TPU for one process:
@@ -131,7 +133,14 @@ def abstract_arguments(case: Case, params: Params) -> tuple[Objective, State]:
         targets = make_targets(extract, pictures, structure)
         start = start_of(recipe, pictures)
         rest = targets, *weight_arrays(fields.terms), pictures.shares, start, structure
-        objective = Objective(extract, *rest)
+        turns = None
+        if turning(structure.parts, fields.shift_px):
+            turns = make_turns(
+                shifts_of(fields.shift_px),
+                lambda shift: content_targets(extract, pictures, shift, structure),
+                structure.batched,
+            )
+        objective = Objective(extract, *rest, turns)
         return objective, init(objective, image[0])
 
     shape = (1, case.size_px, case.size_px, 3)

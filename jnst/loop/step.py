@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from jnst.base import Image, Scalar
 from jnst.loop.optimizers import make_optimizer
 from jnst.loop.state import State
+from jnst.objective.turns import at_turn
 from jnst.objective.value import (
     Objective,
     add_up,
@@ -33,6 +34,8 @@ def _restarted(state: State) -> PyTree:
 
 def _remembers(objective: Objective, optimizer: PyTree) -> bool:
     """Tell whether a line search has kept what the objective is at the image."""
+    if objective.shift is not None:
+        return False
     keyed = any(getattr(part.row, "keyed", False) for part in objective.structure.parts)
     kept = [optax.tree.get_all_with_path(optimizer, name) for name in ("value", "grad")]
     return not keyed and all(len(each) == 1 for each in kept)
@@ -91,6 +94,7 @@ def _move(
 
 def _step(objective: Objective, state: State) -> tuple[State, Losses]:
     key = jax.random.fold_in(state.key, state.step)
+    objective = at_turn(objective, state.step)
     state = dataclasses.replace(state, optimizer=_restarted(state))
     loss, gradient, found = _evaluate(objective, state.image, state.optimizer, key)
     image, optimizer = _move(objective, state, loss, gradient, key)

@@ -161,14 +161,31 @@ def halved(image: Image, times: int) -> Image:
     return image
 
 
-def features_of(extract: Extract, image: Image, layers: Sequence[str]) -> Features:
-    """Extract features of an image in [0, 1]; the layer "image" is the image itself."""
+def features_of(
+    extract: Extract, image: Image, layers: Sequence[str], *, shift: Any = None
+) -> Features:
+    """Extract features of an image in [0, 1]; the layer "image" is the image itself.
+
+    Args:
+      extract: The extractor.
+      image: The image.
+      layers: Layers of all terms.
+      shift: Rows and columns by which the extractor sees it rolled; None for none.
+    """
     pixels = {layer: image for layer in layers if layer == IMAGE_LAYER}
     layers = [layer for layer in dict.fromkeys(layers) if layer != IMAGE_LAYER]
-    return pixels | (extract(image, layers) if layers else {})
+    seen = image if shift is None else jnp.roll(image, shift, (1, 2))
+    return pixels | (extract(seen, layers) if layers else {})
 
 
-def look(extract: Extract, image: Image, pixels: Image, parts: Sequence[Any]) -> View:
+def look(
+    extract: Extract,
+    image: Image,
+    pixels: Image,
+    parts: Sequence[Any],
+    *,
+    shift: Any = None,
+) -> View:
     """Compute all that terms look at, the layers of all in one pass a level.
 
     Args:
@@ -176,11 +193,12 @@ def look(extract: Extract, image: Image, pixels: Image, parts: Sequence[Any]) ->
       image: Image in the optimiser's scale.
       pixels: The same in [0, 1].
       parts: Terms, each with `layers` and `pyramid`.
+      shift: See `features_of`; the same at every level.
     """
     sizes, levels = [], []
     for level in range(max(part.pyramid for part in parts)):
         small = halved(pixels, level)
         asked = [k for part in parts if part.pyramid > level for k in part.layers]
         sizes.append((small.shape[1], small.shape[2]))
-        levels.append(features_of(extract, small, asked))
+        levels.append(features_of(extract, small, asked, shift=shift))
     return View(image, pixels, tuple(sizes), tuple(levels))

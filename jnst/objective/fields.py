@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from jnst.base import shown
-from jnst.bounds import SCALE, Choice
+from jnst.bounds import SCALE, Choice, Range
 from jnst.fitting import fit_fields, fitted, plain
 from jnst.network.convolution import CONVOLUTIONS, PRECISIONS
 from jnst.network.pooling import POOLINGS
@@ -28,6 +28,9 @@ class ObjectiveFields:
 
     Attributes:
       terms: The terms, whose weighted sum is the loss; names must differ.
+      shift_px: Whole pixels below which the steps shift the image in turn, as many
+        shifts as pixels, so that no pooling grid shows; 0 for none. Terms that are
+        functions of features turn it off, since they may compare positions.
       normalize_gradients: Whether every layer's gradient is divided by its L1 norm.
       diagnostics: Whether the history tells gradient norms and cosines of the terms.
       pooling: Key of `jnst.network.pooling.POOLINGS`.
@@ -47,6 +50,7 @@ class ObjectiveFields:
     """
 
     terms: tuple[Term, ...] = TERMS
+    shift_px: Annotated[int, Range(0, 64)] = 0
     normalize_gradients: bool = False
     diagnostics: bool = False
     pooling: Annotated[str, Choice(POOLINGS)] = "max"

@@ -15,6 +15,7 @@ from jnst.objective.features import Own, look
 from jnst.objective.fields import ObjectiveFields, active_terms
 from jnst.objective.kinds import KINDS, Part
 from jnst.objective.term import OWN, TABLES, Term, kind_of
+from jnst.objective.turns import Turns, make_turns, shifts_of, turning
 from jnst.objective.value import Objective, Structure
 from jnst.program import compiled
 
@@ -123,6 +124,22 @@ def make_targets(
     Returns:
       {term: targets}, with the axis of the batch where `structure.batched` says so.
     """
+    return _targets(extract, pictures, None, structure)
+
+
+def content_targets(
+    extract: PyTree, pictures: Pictures, shift: Array, structure: Structure
+) -> dict[str, PyTree]:
+    """Compute `make_targets` of the content terms alone, of a shifted content."""
+    parts = tuple(part for part in structure.parts if part.kind == "content")
+    if not parts:
+        return {}
+    return _targets(extract, pictures, shift, structure._replace(parts=parts))
+
+
+def _targets(
+    extract: PyTree, pictures: Pictures, shift: Array | None, structure: Structure
+) -> dict[str, PyTree]:
     parts = structure.parts
     by_style = [p for p in parts if p.kind == "style" or _needs_style(p)]
     by_content = [p for p in parts if p.kind in ("content", "image")]
@@ -130,7 +147,7 @@ def make_targets(
     def one(content: Array | None, styles: Sequence[Array]) -> dict[str, PyTree]:
         view = None
         if content is not None and by_content:
-            view = look(extract, content, content, by_content)
+            view = look(extract, content, content, by_content, shift=shift)
         views = [look(extract, s, s, by_style) for s in styles] if by_style else []
         return targets_of(structure, view, views, pictures.shares)
 
@@ -167,5 +184,22 @@ def build(
     structure = make_structure(fields, pictures, extract)
     program, seconds = compiled(make_targets, (extract, pictures), static=(structure,))
     targets = program(extract, pictures, structure)
+    turns, more = _turns(fields.shift_px, extract, pictures, structure)
     rest = targets, *weight_arrays(fields.terms), pictures.shares, start, structure
-    return Objective(extract, *rest), seconds
+    return Objective(extract, *rest, turns), seconds + more
+
+
+def _turns(
+    shift_px: int, extract: PyTree, pictures: Pictures, structure: Structure
+) -> tuple[Turns | None, float]:
+    """Compute what turns from step to step, if anything; and the compile seconds."""
+    if not turning(structure.parts, shift_px):
+        return None, 0.0
+    shifts = shifts_of(shift_px)
+    given = extract, pictures, jax.device_put(shifts[0])
+    program, seconds = compiled(content_targets, given, static=(structure,))
+
+    def targets_at(shift: Array) -> dict[str, PyTree]:
+        return program(extract, pictures, shift, structure)
+
+    return make_turns(shifts, targets_at, structure.batched), seconds

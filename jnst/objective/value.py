@@ -18,6 +18,7 @@ from jaxtyping import Array, PyTree
 from jnst.base import Image, Scalar, check_one_of, vdot
 from jnst.objective.features import look
 from jnst.objective.kinds import KINDS, Against, Losses, Part
+from jnst.objective.turns import Turns
 
 
 class Structure(NamedTuple):
@@ -55,6 +56,9 @@ class Objective:
       shares: Weight of each of several styles, summing to 1.
       start: What a run begins with, `jnst.loop.start.Start`; no value depends on it.
       structure: What is compiled.
+      turns: What differs from step to step, `jnst.objective.turns`; only `jnst.step`
+        and what is built on it looks at it. None where nothing does.
+      shift: Rows and columns by which the network sees the image rolled; None for none.
     """
 
     extract: PyTree
@@ -64,6 +68,8 @@ class Objective:
     shares: PyTree
     start: PyTree
     structure: Structure = dataclasses.field(metadata={"static": True})
+    turns: PyTree = None
+    shift: PyTree = None
 
     def __call__(self, image: Any, key: Any = None) -> Array:
         """Compute the loss of an image.
@@ -154,7 +160,12 @@ def axes_of(objective: Objective) -> Any:
     layer_weights = {k: 0 if jnp.ndim(w) > 1 else None for k, w in layers}
     nothing: dict[str, Any] = dict.fromkeys(("extract", "shares", "start"))
     factors = {"weights": weights, "layer_weights": layer_weights}
-    return dataclasses.replace(objective, targets=targets, **factors, **nothing)
+    turns = objective.turns
+    if turns is not None:
+        turns = Turns(None, {k: 0 if k in batched else None for k in turns.targets})
+    return dataclasses.replace(
+        objective, targets=targets, turns=turns, **factors, **nothing
+    )
 
 
 def over_batch(objective: Objective, function: Any, value: Any, **more: Any) -> Any:
@@ -193,7 +204,8 @@ def layer_losses(objective: Objective, image: Image, key: Array) -> dict[str, Lo
     """
     structure = objective.structure
     pixels = image / structure.pixel_scale
-    view = look(objective.extract, image, pixels, structure.parts)
+    shift = objective.shift
+    view = look(objective.extract, image, pixels, structure.parts, shift=shift)
     return losses_of(objective, view, key)
 
 

@@ -35,6 +35,7 @@ class Changes(TypedDict, total=False):
     tv_options: Options | dict[str, Any]
     tv_pyramid: int
     tv_blend: str
+    shift_px: int
     normalize_gradients: bool
     diagnostics: bool
     pooling: str
