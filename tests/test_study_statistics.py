@@ -17,7 +17,15 @@ from jnst.studying.statistics import (
     pairs_needed,
     which_hold,
 )
-from jnst.studying.table import as_csv, as_tex, as_text, legend, lines_as_csv, tex
+from jnst.studying.table import (
+    as_csv,
+    as_tex,
+    as_text,
+    legend,
+    lines_as_csv,
+    off_time,
+    tex,
+)
 
 RNG = np.random.default_rng(1)
 SKEWED = RNG.exponential(1.0, 16) - 0.4
@@ -211,6 +219,14 @@ def test_one_method_and_one_pair_are_tables_too():
     assert r"\bottomrule" in as_tex(lines)
     failed = [{**r, "error": "x"} for r in one]
     assert "1 of 1 failed" in as_text(compare_methods(failed, ["ssim"]), failed, {})
+
+
+def test_runs_off_their_seconds_are_told():
+    several = records({"a": 0}, pairs=2, budget="4 seconds")
+    several[1]["seconds"] = 6.0
+    assert "0.25 to 1.5 times the seconds given" in off_time(several)
+    assert off_time([{**several[1], "seconds": 4.5}]) == ""
+    assert off_time(records({"a": 0}, budget="4 steps")) == ""
 
 
 def test_texts_are_escaped():

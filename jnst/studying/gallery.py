@@ -17,7 +17,7 @@ import numpy as np
 from jnst.image import encode_jpeg, fit_shape, resize_image
 from jnst.metrics import METRICS
 from jnst.studying.statistics import Line
-from jnst.studying.table import ARROWS, by_row, legend, number, span, spent
+from jnst.studying.table import ARROWS, by_row, legend, number, off_time, span, spent
 
 MOST_PX = 512
 """Longer side of an embedded picture; larger ones are reduced."""
@@ -113,8 +113,8 @@ def _numbers(shown: Shown) -> str:
     return (
         '<h2>Scores</h2><div class="wide"><table class="numbers"><thead><tr>'
         f'<th scope="col">method</th><th scope="col">budget</th>{heads}</tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table></div><p>{escape(legend(shown.lines))}"
-        "</p>"
+        f"<tbody>{''.join(body)}</tbody></table></div><p>{escape(legend(shown.lines))} "
+        f"{escape(off_time(shown.records))}</p>"
     )
 
 

@@ -13,6 +13,8 @@ from jnst.metrics import METRICS
 from jnst.studying.statistics import ALPHA, RESAMPLES, Line, flat, pairs_needed
 
 MARKS = {"better": "+", "worse": "-", "": ""}
+LEEWAY = 1.25
+"""Ratio of seconds taken to seconds given, or of the inverse, that needs no word."""
 ARROWS = {"lower": "down", "higher": "up"}
 _TEX = {c: f"\\{c}" for c in "&%$#_{}"}
 _TEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\^{}"}
@@ -55,6 +57,22 @@ def spent(records: Sequence[Mapping[str, Any]], budget: str, method: str) -> str
     return f"{steps} steps, {seconds:.3g} s" + (f", {failed} failed" if failed else "")
 
 
+def off_time(records: Sequence[Mapping[str, Any]]) -> str:
+    """Say how far runs were off the seconds they were given; "" if within `LEEWAY`."""
+    ratios = [
+        record["seconds"] / float(record["budget"].split()[0])
+        for record in records
+        if record["budget"].endswith(" seconds") and not record["error"]
+    ]
+    if not ratios or 1 / LEEWAY <= min(ratios) <= max(ratios) <= LEEWAY:
+        return ""
+    return (
+        f"Runs took {min(ratios):.2g} to {max(ratios):.2g} times the seconds given: "
+        "the machine was more or less busy than in their pilots, or a step takes longer "
+        "than the budget."
+    )
+
+
 def as_text(
     lines: Sequence[Line],
     records: Sequence[Mapping[str, Any]],
@@ -87,7 +105,8 @@ def as_text(
             "colalign": ("left", *["right"] * len(chosen)),
         }
         parts.append(tabulate(body, [f"beside the {reference}", *heads], **options))
-    return "\n\n".join([*parts, legend(lines)])
+    notes = [note for note in (legend(lines), off_time(records)) if note]
+    return "\n\n".join([*parts, *notes])
 
 
 def legend(lines: Sequence[Line]) -> str:
