@@ -68,8 +68,8 @@ def off_time(records: Sequence[Mapping[str, Any]]) -> str:
         return ""
     return (
         f"Runs took {min(ratios):.2g} to {max(ratios):.2g} times the seconds given: "
-        "the machine was more or less busy than in their pilots, or a step takes longer "
-        "than the budget."
+        "the machine was more or less busy than in their pilots, or a step takes "
+        "longer than the budget."
     )
 
 
