@@ -1,11 +1,13 @@
 """Sums of outer products: every platform's form, values and gradients, types."""
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from tiny import feature_map
 
+from jnst.linear import WAYS
 from jnst.losses.products import FORM_BY_PLATFORM, FORMS, outer_products
 
 # Rounding of sums over 20 positions, relative to the largest entry.
@@ -83,3 +85,14 @@ def test_each_platform_gets_its_form(platform):
     form = FORM_BY_PLATFORM.get(platform, "matrix")
     assert ("stablehlo.convolution" in text) == (form == "convolution")
     assert ("stablehlo.dot_general" in text) == (form == "matrix")
+
+
+@pytest.mark.parametrize("platform", FORM_BY_PLATFORM)
+def test_a_platform_takes_its_own_form_of_the_sum_and_of_its_derivative(platform):
+    ours = {x.name: x for x in WAYS if x.name in ("cross_products", "pulled_products")}
+    form = FORMS[FORM_BY_PLATFORM[platform]]
+    assert WAYS[ours["cross_products"]][platform] is form.products
+    assert WAYS[ours["pulled_products"]][platform] is form.pull
+    program = jax.jit(jax.grad(lambda x: jnp.sum(outer_products(x) ** 2)))
+    lowered = jax.export.export(program, platforms=[platform])(feature_map())
+    assert "stablehlo.dot_general" not in lowered.mlir_module()
