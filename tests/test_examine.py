@@ -35,7 +35,7 @@ def small():
         patch.setattr(scene, "run_points", points_without_a_run)
         patch.setattr(features, "SIZES_PX", (32, 64))
         patch.setattr(features, "WAYS", 3)
-        patch.setattr(costs, "SIZES_PX", (16, 32))
+        patch.setattr(costs, "SIZES_PX", (8, 16))
         patch.setattr(costs, "REPEATS", 3)
         patch.setattr(pictures, "SIDE_PX", 32)
         patch.setattr(pictures, "STEPS", 3)
@@ -85,7 +85,7 @@ def other_when_compiled(maps):
 
 def slow_means(maps):
     step = lambda _, x: jnp.sort(x, axis=0)  # noqa: E731
-    return jnp.mean(jax.lax.fori_loop(0, 30, step, vectors(maps)), axis=0)
+    return jnp.mean(jax.lax.fori_loop(0, 12, step, vectors(maps)), axis=0)
 
 
 def fails(ours, theirs):
@@ -250,29 +250,37 @@ def test_a_probe_catches_a_broken_loss(
 
 @pytest.fixture(scope="module")
 def report(small):
-    """All probes on a sound loss of two layers."""
+    """What is asked quickly, of a sound loss of two layers."""
     told = []
     found = examine_in(
         small,
         "covariance",
         layers=("block1_conv1", "relu2_1"),
+        quick=True,
         on_probe=lambda *words: told.append(words),
     )
-    assert {name for name, _ in told} == set(PROBES)
+    assert {name for name, _ in told} == set(found.findings)
     return found
 
 
 def test_a_sound_loss_passes_every_probe(report):
-    expected = dict.fromkeys(PROBES, OK) | {"curvature": FACT, "resemblance": FACT}
-    assert report.verdicts == expected
+    facts = {"curvature": FACT, "resemblance": FACT}
+    assert report.verdicts == dict.fromkeys(chosen_probes((), quick=True), OK) | facts
     assert report.layers == LAYERS
-    assert "WRONG" not in repr(report) and "8 ok" in repr(report)
+    assert "WRONG" not in repr(report) and "6 ok" in repr(report)
 
 
-def test_a_report_is_json_and_pictures(report):
+def test_a_report_is_json(report):
     document = as_json(report.document())
-    assert set(document["findings"]) == set(PROBES)
+    assert list(document["findings"]) == chosen_probes((), quick=True)
     assert all(row["seconds"] >= 0 for row in document["findings"].values())
+    assert not report.pictures
+
+
+@pytest.mark.slow
+def test_a_style_loss_makes_a_texture_and_three_transfers(small):
+    report = examine_in(small, "covariance", layers=LAYERS, probes=("pictures",))
+    assert report.verdicts == {"pictures": OK}
     labels = ["content", "style", "texture"]
     labels += [f"transfer x {factor:g}" for factor in pictures.FACTORS]
     assert list(report.pictures) == labels
@@ -335,8 +343,7 @@ def test_the_curvature_of_a_mean_of_squares_is_two_over_the_entries(small):
 
 @pytest.mark.parametrize("name", ["tv_mean_l2", "matting_laplacian", "adain_target"])
 def test_pixel_and_content_losses_are_examined_too(name, small):
-    left = ("costs", "gradient", "pictures", "curvature")
-    quick = [name for name in PROBES if name not in left]
+    quick = ("equality", "degenerate", "invariance", "resemblance")
     layers = ("relu2_1",) if name == "adain_target" else ()
     found = examine_in(small, name, layers=layers, probes=quick)
     assert WRONG not in found.verdicts.values(), found.findings
@@ -354,9 +361,9 @@ def test_pixel_and_content_losses_make_pictures(name, small):
 
 
 def test_joint_and_keyed_losses_are_examined_too(small):
-    probes = ("equality", "degenerate", "invariance", "sizes", "rounding")
-    for name, layers in (("chained_gram", LAYERS), ("sliced_wasserstein", LAYERS)):
-        found = examine_in(small, name, layers=layers, probes=probes)
+    probes = ("equality", "invariance", "rounding")
+    for name in ("chained_gram", "sliced_wasserstein"):
+        found = examine_in(small, name, layers=LAYERS, probes=probes)
         assert WRONG not in found.verdicts.values(), found.findings
 
 
