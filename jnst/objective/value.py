@@ -18,7 +18,6 @@ from jaxtyping import Array, PyTree
 from jnst.base import Image, Scalar, check_one_of, vdot
 from jnst.objective.features import look
 from jnst.objective.kinds import KINDS, Against, Losses, Part
-from jnst.objective.turns import Turns
 
 
 class Structure(NamedTuple):
@@ -162,7 +161,8 @@ def axes_of(objective: Objective) -> Any:
     factors = {"weights": weights, "layer_weights": layer_weights}
     turns = objective.turns
     if turns is not None:
-        turns = Turns(None, {k: 0 if k in batched else None for k in turns.targets})
+        axes = {k: 0 if k in batched else None for k in turns.targets}
+        turns = turns._replace(shifts=None, targets=axes)
     return dataclasses.replace(
         objective, targets=targets, turns=turns, **factors, **nothing
     )
