@@ -8,8 +8,9 @@ from jnst.loop.state import init
 from jnst.objective.value import Objective
 
 AT_ONCE = {"cpu": 1}
-"""Members at once by backend, where more take longer: of the time of as many in turn,
-two take 0.95 to 1.2 and four 1.0 to 1.3 (VGG19, 128 px, two cores)."""
+"""Members at once by backend, where more gain nothing: of the time of as many one by
+one, two take 0.9 to 1.2 and four 1.0 to 1.3 (three recipes at 128 px on two cores;
+`benchmarks/sweep_ratio.py --at-once 0,2,4`). Accelerators are unmeasured."""
 BYTES_A_PIXEL = 3 * 1024
 """Memory of a step by pixels of a member, beside its state: twice what XLA asks for on
 a CPU and a TPU v5e (benchmarks/README.md)."""

@@ -148,9 +148,10 @@ def plot_sweep(
     Raises:
       ValueError: If matplotlib is not installed.
     """
-    side = _side(cells_of(records, axes, 1)[0])
-    cells, beside = cells_of(records, axes, int(side / CHARACTER))
-    columns = 1 + max(cell.column for cell in cells)
+    cells, _ = cells_of(records, axes, LONGEST_LABEL)
+    columns, side = 1 + max(cell.column for cell in cells), _side(cells)
+    pitch = _pitch(cells, side, columns)
+    cells, beside = cells_of(records, axes, int(pitch / CHARACTER))
     shown = list(given.items())
     first = math.ceil(len(shown) / columns)
     cells = [cell._replace(row=cell.row + first) for cell in cells]
@@ -159,11 +160,22 @@ def plot_sweep(
         for n, (name, image) in enumerate(shown)
     ]
     labels = {row + first: lines for row, lines in beside.items()}
-    _draw(path, cells, labels, side)
+    _draw(path, cells, labels, side, pitch)
+
+
+def _pitch(cells: Sequence[Cell], side: int, columns: int) -> int:
+    """Choose the width of a column: a picture's, or that of what is said above it."""
+    longest = max(len(line) for cell in cells for line in (*cell.title, ""))
+    wanted = math.ceil(CHARACTER * (longest + 1))
+    return max(side, min(wanted, MOST_PIXELS // columns - GAP))
 
 
 def _draw(
-    path: Path, cells: Sequence[Cell], labels: Mapping[int, Sequence[str]], side: int
+    path: Path,
+    cells: Sequence[Cell],
+    labels: Mapping[int, Sequence[str]],
+    side: int,
+    pitch: int,
 ) -> None:
     """Paint pictures on white, and write the labels."""
     rows = 1 + max(cell.row for cell in cells)
@@ -182,10 +194,10 @@ def _draw(
         LINE * a + max(h, m) + GAP for a, h, m in zip(above, high, least, strict=True)
     ]
     tops = [GAP + sum(taken[:row]) + LINE * above[row] for row in range(rows)]
-    shape = (GAP + sum(taken), left + columns * (side + GAP), 3)
+    shape = (GAP + sum(taken), left + columns * (pitch + GAP), 3)
     canvas = np.ones(shape, np.float32)
     for (row, column), image in images.items():
-        top, start = tops[row], left + column * (side + GAP)
+        top, start = tops[row], left + column * (pitch + GAP)
         canvas[top : top + image.shape[0], start : start + image.shape[1]] = image
     figure = new_figure(shape[1] / DPI, shape[0] / DPI)
     figure.set_layout_engine("none")
@@ -193,7 +205,7 @@ def _draw(
     axis.set_axis_off()
     axis.imshow(canvas, extent=(0, shape[1], shape[0], 0), interpolation="none")
     for cell in cells:
-        at = left + cell.column * (side + GAP), tops[cell.row]
+        at = left + cell.column * (pitch + GAP), tops[cell.row]
         axis.text(*at, "\n".join(cell.title), fontsize=FONT, va="bottom")
         if cell.note:
             below = at[0] + 4, at[1] + 4
