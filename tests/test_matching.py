@@ -214,3 +214,13 @@ def test_unusable_options_are_refused():
 def test_rows_share_the_functions_they_are_documented_by():
     assert STYLE_LOSSES["contextual"].distance is matching.contextual
     assert not STYLE_LOSSES["mrf"].size_free and STYLE_LOSSES["nnfm"].size_free
+
+
+def test_contextual_is_above_0_at_equality_where_target_vectors_repeat(maybe_jit):
+    """One of 16 vectors given twice leaves 15 affinities of 1: log(16 / 15)."""
+    rng = np.random.default_rng(0)
+    apart = jnp.asarray(rng.random((1, 4, 4, 5)), jnp.float32)
+    repeated = apart.at[0, 0, 0].set(apart[0, 1, 1])
+    fn = maybe_jit(lambda x: compute("contextual", x, x))
+    np.testing.assert_allclose(fn(apart), 0, atol=1e-5)
+    np.testing.assert_allclose(fn(repeated), np.log(16 / 15), rtol=1e-4)

@@ -117,4 +117,5 @@ def worst(*verdicts: str) -> str:
 
 def number(value: Any) -> str:
     """Return a number as a line shows it, in three digits."""
-    return f"{float(value):.3g}"
+    value = float(value)
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e5 else f"{value:.3g}"

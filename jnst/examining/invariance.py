@@ -1,8 +1,8 @@
 """Probes of what a loss does not see: shift, turn, mirror, another size, a tiling.
 
-Each is the loss of a changed picture against the picture as it was, over that of an
-unlike one: 0 where the loss is blind to the change, 1 where the changed picture is as
-far as any other.
+Each is the loss of a changed picture against the picture as it was, above that of the
+picture against itself, over that of an unlike one: 0 where the loss is blind to the
+change, 1 where the changed picture is as far as any other.
 """
 
 from collections.abc import Callable
@@ -102,8 +102,8 @@ def measured(
       compares nothing, the relative change of its value. A text where it failed.
     """
     alone = part.kind == "image" and part.row.constants is None
-    base = run(plain, plain) if alone else np.zeros(1)
-    scale = np.abs(run(plain, plain) if alone else run(unlike, plain))
+    base = run(plain, plain)  # not 0 for all: see `contextual`
+    scale = np.abs(base if alone else run(unlike, plain))
     scale = np.where(scale > 0, scale, 1)
     found: dict[str, float | str] = {}
     for name in possible(part):
@@ -119,25 +119,14 @@ def measured(
 def _raw(lab: Lab) -> dict[str, float | str]:
     part = raw_part(lab.part)
     with jax.enable_x64(True):
-        made = [
-            as_type(small_maps(part, seed=lab.seed + n)["ordinary"], np.float64)
-            for n in (0, 1)
-        ]
-        plain, unlike = (_even(maps) for maps in made)
+        made = [small_maps(part, seed=lab.seed + n, even=True) for n in (0, 1)]
+        plain, unlike = (as_type(maps["ordinary"], np.float64) for maps in made)
 
         def changed(name: str) -> Features:
             return {k: CHANGES[name][1](each) for k, each in plain.items()}
 
         run = _evaluator(part, lab.seed)
         return measured(part, run, changed, plain, unlike)
-
-
-def _even(maps: Features) -> Features:
-    """Make maps square, so that they may be turned."""
-    return {
-        k: jnp.concatenate([x, x[:, :, : x.shape[1] - x.shape[2]]], axis=2)
-        for k, x in maps.items()
-    }
 
 
 def _of_pictures(lab: Lab) -> dict[str, float | str]:

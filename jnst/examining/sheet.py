@@ -12,7 +12,7 @@ from jnst.plots import new_figure, save_figure
 
 COLOURS = {WRONG: "#b3261e", LOOK: "#b26a00", OK: "#2e7d32", FACT: "#555555"}
 MOST_BARS = 12
-TEXT_COLUMNS = 96
+TEXT_COLUMNS = 150
 
 
 def draw(path: str | Path, report: Report) -> None:
@@ -84,7 +84,7 @@ def _sizes(axis: Any, numbers: Any) -> None:
     ours, theirs = numbers["gradient_norms"], numbers["reference_gradient_norms"]
     axis.plot(sides, [n / (ours[0] or 1) for n in ours], "o-", label="this loss")
     axis.plot(sides, [n / theirs[0] for n in theirs], "s--", label=other)
-    axis.set(xscale="log", yscale="log", xlabel="pixels a side")
+    axis.set(xscale="log", ylim=(0, None), xlabel="pixels a side")
     axis.set_xticks(sides, [str(side) for side in sides])
     axis.minorticks_off()
     axis.set_title("gradient norm, over the first size's", fontsize=9)
@@ -102,7 +102,8 @@ def _cosines(axis: Any, numbers: Any) -> None:
     axis.invert_yaxis()
     axis.axvline(0, color="black", linewidth=0.6)
     axis.set_title("cosine of gradients along a run", fontsize=9)
-    axis.legend(fontsize=7)
+    axis.set_xlim(right=1.25)  # room for the legend
+    axis.legend(fontsize=7, loc="lower right")
 
 
 def _costs(axis: Any, numbers: Any) -> None:

@@ -108,7 +108,8 @@ def contextual(
 
     Returns:
       -log CX >= 0, of degree 0. Not symmetric. It grows with the number of target
-      positions: tiling both maps raises it, and sampling lowers it.
+      positions: tiling both maps raises it, and sampling lowers it. At equality it is
+      0 only where no two of the target's vectors are equal: such share an affinity.
 
     Raises:
       ValueError: If `bandwidth` is not above 0, or `samples` is below 0.
