@@ -33,6 +33,8 @@ RESULTS, PAGE = HERE / "results" / "examine_cpu.json", HERE / "examine.md"
 USUAL = tuple(k for k, row in PROBES.items() if row.quick)
 MOST_MAPS = 20_000
 """Memory maps of a process above which programs go: Linux ends at 65530."""
+NOTHING = 1e-12
+"""Below which a number is rounding, and shown as 0."""
 MARKS = {OK: "ok", LOOK: "**look**", WRONG: "**WRONG**", FACT: "-"}
 
 
@@ -91,7 +93,9 @@ def figure_rows(losses):
         curvature, costs = found.get("curvature", {}), found.get("costs", {})
 
         def text(value):
-            return "" if value is None or isinstance(value, str) else f"{value:.2g}"
+            if value is None or isinstance(value, str):
+                return ""
+            return "0" if abs(value) < NOTHING else f"{value:.2g}"
 
         yield {
             "loss": f"`{name}`",

@@ -9,8 +9,8 @@ from tiny import picture, tiny_params
 import jnst
 from jnst.examining import costs, features, pictures, resemblance, scene
 from jnst.examining.finding import FACT, LOOK, OK, WRONG, Lab
-from jnst.examining.formula import cosine
 from jnst.examining.invariance import CHANGES
+from jnst.examining.raw import cosine
 from jnst.examining.report import chosen_probes, examine_in
 from jnst.examining.scene import even_weights, make_scene, square
 from jnst.examining.subject import make_subject

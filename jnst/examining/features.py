@@ -21,7 +21,7 @@ from jnst.examining.finding import (
     number,
     worst,
 )
-from jnst.examining.formula import cosine, scale_of
+from jnst.examining.raw import cosine, scale_of
 from jnst.examining.scene import even_weights
 from jnst.examining.subject import (
     Known,

@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from jnst.base import Features
 from jnst.examining.finding import FACT, LOOK, OK, WRONG, Finding, Lab, number
-from jnst.examining.formula import small_maps
+from jnst.examining.raw import small_maps
 from jnst.examining.subject import (
     Known,
     as_type,

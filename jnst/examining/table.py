@@ -6,10 +6,11 @@ from typing import NamedTuple
 from jnst.examining.costs import costs
 from jnst.examining.features import curvature, rounding, sizes
 from jnst.examining.finding import Finding, Lab
-from jnst.examining.formula import degenerates, equality, gradient
+from jnst.examining.formula import degenerates, equality
 from jnst.examining.invariance import invariance
 from jnst.examining.pictures import pictures
 from jnst.examining.resemblance import resemblance
+from jnst.examining.slopes import gradient
 
 
 class Probe(NamedTuple):

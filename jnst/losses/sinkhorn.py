@@ -115,7 +115,9 @@ def sinkhorn(
       max_iterations: Where they stop at the latest.
 
     Returns:
-      Scalar, 0 at equality and >= 0 up to the threshold.
+      Scalar, 0 at equality and >= 0 up to the threshold. The gradient is that of
+      iterations that have converged: where `max_iterations` ends them, slopes are off,
+      on 48 vectors at VGG's scale by 3e-4.
 
     Raises:
       ValueError: If ott-jax is not installed.
