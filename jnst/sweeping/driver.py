@@ -55,7 +55,11 @@ def sweep(
     """Run all members of a grid on one pair of pictures.
 
     Members that differ in numbers alone (weights, rates, seeds, first images) share
-    one program. Each equals its run alone by `jnst.stylize`.
+    one program. Each equals its run alone by `jnst.stylize`: to the last bit where
+    members run one by one, as on a CPU; side by side but for rounding, which a run
+    magnifies whatever it is from. (VGG19 at 128 px: a first image that is one unit in
+    the last place off is a picture up to 0.03 off after 20 steps of "jnst", 0.3 of
+    "gatys"; two members side by side are as far off.)
 
     Args:
       content: One picture as in `jnst.stylize`; None for textures.
