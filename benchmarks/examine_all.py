@@ -24,7 +24,7 @@ from jnst.examining.finding import FACT, LOOK, OK, WRONG
 from jnst.examining.report import SIZE_PX, chosen_probes, examine_in
 from jnst.examining.scene import make_scene
 from jnst.examining.table import PROBES
-from jnst.files import write_json
+from jnst.files import as_json, write_json
 from jnst.objective.term import TABLES
 from jnst.program import keep_programs
 
@@ -35,6 +35,7 @@ MOST_MAPS = 20_000
 """Memory maps of a process above which programs go: Linux ends at 65530."""
 NOTHING = 1e-12
 """Below which a number is rounding, and shown as 0."""
+DETAILS = ("slopes", "differences", "ways")
 MARKS = {OK: "ok", LOOK: "**look**", WRONG: "**WRONG**", FACT: "-"}
 
 
@@ -52,12 +53,22 @@ def forget_programs():
         jax.clear_caches()
 
 
+def short(value):
+    """Numbers in six digits, without lists that only a single report needs."""
+    if isinstance(value, dict):
+        return {k: short(v) for k, v in value.items() if k not in DETAILS}
+    if isinstance(value, list):
+        return [short(each) for each in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
 def add(document, report):
     """Put a report's findings in place of those of the same probes."""
     fresh = report.document()
     about = {"date": datetime.date.today().isoformat(), "device": device()}
     about["jax"] = versions()["jax"]
-    findings = {k: {**v, **about} for k, v in fresh.pop("findings").items()}
+    found = short(as_json(fresh.pop("findings")))
+    findings = {k: {**v, **about} for k, v in found.items()}
     kept = document["losses"].get(report.loss, {}).get("findings", {})
     merged = kept | findings
     fresh["findings"] = {name: merged[name] for name in PROBES if name in merged}

@@ -337,7 +337,7 @@ def test_the_curvature_of_a_mean_of_squares_is_two_over_the_entries(small):
     numbers = features.curvature(Lab(part, small, 0, lambda words: None)).numbers
     entries = small.maps("content", 32)["relu2_1"].size
     for where in ("away", "equal"):
-        np.testing.assert_allclose(numbers[where], 2 / entries, rtol=1e-9)
+        np.testing.assert_allclose(numbers["ways"][where], 2 / entries, rtol=1e-9)
     assert numbers["positive"] == numbers["positive_at_equality"] == 1.0
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from jnst.base import Features
+from jnst.base import Features, vdot
 from jnst.examining.finding import (
     FACT,
     LOOK,
@@ -164,7 +164,7 @@ def _curvatures(part: Part, maps: PyTree, known: Known, seed: int) -> np.ndarray
         way = jax.tree.map(lambda v, n=length: v / (n * v.size**0.5), way)
         product = quick(curved)(maps, known, way, key, part)[2]
         pairs = zip(jax.tree.leaves(way), jax.tree.leaves(product), strict=True)
-        found.append(sum(float(jnp.vdot(v, p)) for v, p in pairs))
+        found.append(sum(float(vdot(v, p)) for v, p in pairs))
     return np.asarray(found)
 
 
@@ -178,8 +178,7 @@ def curvature(lab: Lab) -> Finding:
     sizes_ = [float(np.abs(each).max()) for each in (away, equal)]
     flat = [max(FLAT * size, ROUNDING * max(sizes_)) for size in sizes_]
     rows = {
-        "away": away,
-        "equal": equal,
+        "ways": {"away": away, "equal": equal},
         "positive": float(np.mean(away > flat[0])),
         "positive_at_equality": float(np.mean(equal > flat[1])),
         "negative_at_equality": float(np.mean(equal < -flat[1])),
