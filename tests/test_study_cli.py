@@ -81,7 +81,7 @@ def test_a_study_is_stopped_gone_on_with_and_repeated(run, tmp_path, monkeypatch
     assert names[0] == "c0__s0__tf-eager__2-steps.png" and len(names) == 4
     document = json.loads((tmp_path / "out" / "study.json").read_text())
     assert document["asked"]["weights"]["tf-eager"]["title"] == "tiny VGG19 for tests"
-    assert document["command"].startswith("jnst ")
+    assert document["command"].split()[0] == "jnst"
     code, out, err = run(
         *STUDY[:3], "--metrics", "ssim", "--like", "out/study.json", "-o", "again"
     )
