@@ -5,10 +5,12 @@ import pytest
 from tiny import picture
 
 import jnst
+from jnst.bounds import SIDE
 from jnst.recipes.schedule import (
     Source,
     Stage,
     full_shape,
+    resized_to,
     scales,
     stages,
     steps_per_scale,
@@ -76,6 +78,32 @@ def test_a_style_is_sized_as_its_recipe_says(source, changes, expected):
     assert (
         style_shape(source, COARSE, LAST, jnst.Recipe(**changes).schedule) == expected
     )
+
+
+def test_a_style_raised_to_what_layers_need_keeps_its_recipes_proportions():
+    fields = jnst.Recipe(style_aspect=(1, 1)).schedule
+    assert style_shape(FILE, COARSE, LAST, fields, least=64) == (64, 64)
+    assert style_shape(FILE, COARSE, LAST, fields, least=80) == (80, 80)
+
+
+def test_a_line_of_pixels_stays_one():
+    line = Source(picture(1, 60), own_size=True)
+    assert style_shape(line, COARSE, LAST, jnst.Recipe().schedule) == (1, 30)
+    column = Source(picture(60, 1), own_size=True)
+    assert style_shape(column, COARSE, LAST, jnst.Recipe().schedule) == (30, 1)
+
+
+def test_a_size_too_large_is_said_with_height_first():
+    fields = jnst.Recipe(size_px=int(SIDE.high), size_side="shorter").schedule
+    with pytest.raises(ValueError, match=f"of {SIDE.high}x{2 * SIDE.high} "):
+        full_shape(FILE, fields)
+
+
+def test_one_image_and_a_batch_are_resized():
+    fields, several = jnst.Recipe().schedule, np.stack([picture(8, 6), picture(8, 6)])
+    one, both = (resized_to(each, (4, 3), fields) for each in (several[0], several))
+    assert one.shape == (1, 4, 3, 3) and both.shape == (2, 1, 4, 3, 3)
+    np.testing.assert_array_equal(both[0], one)
 
 
 @pytest.mark.parametrize(

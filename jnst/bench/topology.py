@@ -34,7 +34,7 @@ from jnst.objective.making import (
     make_targets,
     weight_arrays,
 )
-from jnst.objective.turns import make_turns, shifts_of, turning
+from jnst.objective.turns import make_turns
 from jnst.objective.value import Objective
 
 # libtpu asks Google's metadata server where it is, and locks the TPU for one process:
@@ -133,13 +133,12 @@ def abstract_arguments(case: Case, params: Params) -> tuple[Objective, State]:
         targets = make_targets(extract, pictures, structure)
         start = start_of(recipe, pictures)
         rest = targets, *weight_arrays(fields.terms), pictures.shares, start, structure
-        turns = None
-        if turning(structure.parts, fields.shift_px):
-            turns = make_turns(
-                shifts_of(fields.shift_px),
-                lambda shift: content_targets(extract, pictures, shift, structure),
-                structure.batched,
-            )
+        turns = make_turns(
+            fields.shift_px,
+            structure.parts,
+            lambda shift: content_targets(extract, pictures, shift, structure),
+            structure.batched,
+        )
         objective = Objective(extract, *rest, turns)
         return objective, init(objective, image[0])
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jnst.cli.own import losses_from
-from jnst.cli.transfer import arguments_of
+from jnst.cli.progress import new_bar
+from jnst.cli.transfer import arguments_of, check_plot_and_json, listed
 
 if TYPE_CHECKING:
     from jnst.drivers.disagreement import Disagreement, Moment
@@ -58,7 +59,7 @@ def disagree(
     LOSS_B is held. A loss is any of `jnst losses`, against the picture, or a metric of
     pictures such as ssim. In --set, a_layers=image gives LOSS_A the pixels themselves.
     """
-    _check_outputs(output, json_file, overwrite)
+    check_plot_and_json(output, json_file, overwrite=overwrite)
     from jnst.drivers.disagree import disagree as run
     from jnst.drivers.disagreement import document
     from jnst.files import write_json
@@ -72,7 +73,7 @@ def disagree(
     asked = arguments_of(changes, **asked) | options
     given = {k: v for k, v in asked.items() if v is not None}
     if layers is not None:
-        given["layers"] = [name.strip() for name in layers.split(",")]
+        given["layers"] = listed(layers)
     with _picture(picture) as path, _Bar() as bar:
         result = run(loss_a, loss_b, path, on_step=bar.update, **given, **changes)
     plot_disagreement(output, result)
@@ -80,17 +81,6 @@ def disagree(
         about = {"picture": Path(path).name, "settings": list(settings), **given}
         write_json(json_file, {"options": about, **document(result)})
     return _tell(result, [name for name in (output, json_file) if name])
-
-
-def _check_outputs(output: str, json_file: str | None, overwrite: bool) -> None:
-    """Raise before any work if a result could not be written."""
-    from jnst.files import check_output
-    from jnst.plots import PLOT_SUFFIXES, check_matplotlib
-
-    check_output(output, suffixes=PLOT_SUFFIXES, overwrite=overwrite)
-    if json_file:
-        check_output(json_file, suffixes=(".json",), overwrite=overwrite)
-    check_matplotlib()
 
 
 @contextlib.contextmanager
@@ -108,9 +98,7 @@ class _Bar:
     """A progress bar on standard error over all four runs."""
 
     def __enter__(self) -> "_Bar":
-        from tqdm import tqdm
-
-        self.bar = tqdm(desc="compiling", unit="step", dynamic_ncols=True, delay=1)
+        self.bar = new_bar(desc="compiling", unit="step")
         return self
 
     def update(self, moment: "Moment") -> None:

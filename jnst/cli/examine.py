@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jnst.cli.own import losses_from
+from jnst.cli.progress import new_bar
+from jnst.cli.transfer import check_plot_and_json, listed
 
 if TYPE_CHECKING:
     from jnst.examining.finding import Report
@@ -56,11 +58,12 @@ def examine(
     from jnst.examining.subject import make_subject
     from jnst.program import keep_programs
 
-    given |= {"probes": _names(probes), "layers": _names(layers)}
+    given |= {"probes": listed(probes) or (), "layers": listed(layers) or ()}
     given["options"] = _options(loss, options)
     make_subject(loss, layers=given["layers"], options=given["options"])
     wanted = chosen_probes(given["probes"], quick=given["quick"])
-    _check_files(png, as_json, overwrite)
+    numbers = None if as_json == "-" else as_json
+    check_plot_and_json(png, numbers, overwrite=overwrite)
     keep_programs()
     bar = _Bar(wanted)
     report: Report = run(loss, size_px=size_px or SIZE_PX, on_probe=bar.tell, **given)
@@ -74,12 +77,12 @@ def examine(
         click.echo(json.dumps(document, indent=2, allow_nan=False))
     else:
         _show(report)
-    if as_json and as_json != "-":
+    if numbers:
         from jnst.files import write_json
 
-        write_json(as_json, document)
-    for path in (png, as_json):
-        if path and path != "-":
+        write_json(numbers, document)
+    for path in (png, numbers):
+        if path:
             click.echo(path, err=as_json == "-")
 
 
@@ -87,10 +90,8 @@ class _Bar:
     """Progress on standard error: a step a probe, and what it does now."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        from tqdm import tqdm
-
         self.names = list(names)
-        self.bar = tqdm(total=len(names), unit="probe", desc=self.names[0], delay=1)
+        self.bar = new_bar(total=len(names), unit="probe", desc=self.names[0])
 
     def tell(self, name: str, words: str) -> None:
         self.bar.n = self.names.index(name)
@@ -100,10 +101,6 @@ class _Bar:
         self.bar.n = self.bar.total
         self.bar.set_description_str("done")
         self.bar.close()
-
-
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(n.strip() for n in (text or "").split(",") if n.strip())
 
 
 def _options(loss: str, texts: Sequence[str]) -> dict[str, Any]:
@@ -118,18 +115,6 @@ def _options(loss: str, texts: Sequence[str]) -> dict[str, Any]:
             raise ValueError(f"option {text!r} is not of the form NAME=VALUE")
         found |= dict(parse_setting(f"style_options={text}")[1])
     return found
-
-
-def _check_files(png: str | None, as_json: str | None, overwrite: bool) -> None:
-    """Raise before any work if a file could not be written."""
-    from jnst.files import check_output
-    from jnst.plots import PLOT_SUFFIXES, check_matplotlib
-
-    if png:
-        check_matplotlib()
-        check_output(png, overwrite=overwrite, suffixes=PLOT_SUFFIXES)
-    if as_json and as_json != "-":
-        check_output(as_json, overwrite=overwrite, suffixes=(".json",))
 
 
 def _document(report: "Report") -> dict[str, Any]:

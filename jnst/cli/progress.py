@@ -12,6 +12,23 @@ if TYPE_CHECKING:
     from jnst.drivers.result import Progress, Result
 
 
+def new_bar(**given: Any) -> Any:
+    """Return a bar on standard error: drawn seldom in a log, not if all ends at once.
+
+    Args:
+      **given: Arguments of `tqdm.tqdm`.
+    """
+    from tqdm import tqdm
+
+    usual = {
+        "file": sys.stderr,
+        "mininterval": 0.1 if sys.stderr.isatty() else 5.0,
+        "dynamic_ncols": True,
+        "delay": 1,  # bad input ends sooner, and then one line is all there is
+    }
+    return tqdm(**usual | given)
+
+
 class Reporter:
     """A progress bar on standard error that also owns a run's files.
 
@@ -21,20 +38,14 @@ class Reporter:
 
     def __init__(self, outputs: Any) -> None:
         """Show a bar for a run whose files are `outputs`."""
-        from tqdm import tqdm
-
         self.outputs = outputs
         self.latest: Progress | None = None
         self.balancing: list[str] = []
-        self.bar = tqdm(
+        self.bar = new_bar(
             desc="preparing",
             unit="step",
-            file=sys.stderr,
-            mininterval=0.1 if sys.stderr.isatty() else 5.0,
-            dynamic_ncols=True,
             bar_format="{desc}: {n_fmt} steps [{elapsed}]",
             leave=False,
-            delay=1,  # bad input ends sooner, and then one line is all there is
         )
 
     def __enter__(self) -> "Reporter":

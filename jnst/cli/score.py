@@ -1,11 +1,13 @@
 """`jnst score`: what metrics say of results, as tables or JSON."""
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+
+from jnst.cli.progress import new_bar
+from jnst.cli.transfer import listed
 
 ARROWS = {"lower": "↓", "higher": "↑"}
 OTHER_PROPORTIONS = 0.02
@@ -19,7 +21,9 @@ OTHER_PROPORTIONS = 0.02
 @click.option("--names", help="Metrics, such as lpips_alex,gram; all if absent.")
 @click.option("--weights", help="Name or path of a VGG's weights file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--list", "listed", is_flag=True, help="Show the metrics, no pictures.")
+@click.option(
+    "--list", "list_only", is_flag=True, help="Show the metrics, no pictures."
+)
 def score(
     content: str | None,
     style: str | None,
@@ -27,7 +31,7 @@ def score(
     names: str | None,
     weights: str | None,
     as_json: bool,
-    listed: bool,
+    list_only: bool,
 ) -> None:
     """Judge RESULTs by what they keep of CONTENT and take of STYLE.
 
@@ -38,10 +42,10 @@ def score(
     from jnst.base import check_one_of
     from jnst.metrics import METRICS
 
-    chosen = [name.strip() for name in names.split(",")] if names else list(METRICS)
+    chosen = listed(names) or list(METRICS)
     for name in chosen:
         check_one_of("metric", name, METRICS)
-    if listed:
+    if list_only:
         return _list(chosen, as_json)
     if not (content and style and results):
         raise ValueError(
@@ -89,8 +93,6 @@ def _score(
     *,
     strict: bool,
 ) -> None:
-    from tqdm import tqdm
-
     from jnst.drivers.sources import described
     from jnst.files import as_json as plain
     from jnst.image import load_image
@@ -102,10 +104,7 @@ def _score(
     keep_programs()
     params, known = _load(names, weights)
     rows: list[dict[str, Any]] = []
-    slow = 0.1 if sys.stderr.isatty() else 5.0
-    total = len(results) * len(names)
-    bar = tqdm(total=total, unit="metric", delay=1, mininterval=slow, leave=False)
-    with bar:
+    with new_bar(total=len(results) * len(names), unit="metric", leave=False) as bar:
         for path, picture in pictures.items():
             bar.set_description_str(_shown(path), refresh=False)
             _tell_of_stretching(content, pair[0].shape, path, picture.shape)

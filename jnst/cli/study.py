@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jnst.cli.own import losses_from, optimizer_from
-from jnst.cli.transfer import arguments_of
+from jnst.cli.progress import new_bar
+from jnst.cli.transfer import arguments_of, listed
 
 if TYPE_CHECKING:
     from jnst.studying.making import Moment
@@ -98,13 +99,6 @@ def study(
     return tell_failed(found.records)
 
 
-def listed(text: str | None) -> list[str] | None:
-    """Split names at commas; None for no text."""
-    if text is None:
-        return None
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
 def chosen_methods(recipes: str | None, losses: str | None) -> list[Any]:
     """Return the methods that --recipes and --losses name.
 
@@ -160,15 +154,9 @@ class _Bar:
     """A progress bar on standard error: cells done, time left."""
 
     def __init__(self) -> None:
-        from tqdm import tqdm
-
-        self.bar = tqdm(
+        self.bar = new_bar(
             total=1,
             desc="preparing",
-            file=sys.stderr,
-            mininterval=0.1 if sys.stderr.isatty() else 10.0,
-            dynamic_ncols=True,
-            delay=1,  # bad input ends sooner, and then one line is all there is
             bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total} cells "
             "[{elapsed}<{remaining}]",
         )

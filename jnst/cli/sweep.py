@@ -1,6 +1,5 @@
 """`jnst sweep`: a grid of settings on one pair of pictures."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 import click
 
 from jnst.cli.own import losses_from, optimizer_from
-from jnst.cli.transfer import all_changes, arguments_of
+from jnst.cli.progress import new_bar
+from jnst.cli.transfer import all_changes, arguments_of, listed
 
 LONGEST_TABLE = 40
 
@@ -73,7 +73,7 @@ def sweep(
     given = arguments_of(changes, **asked)
     grid = parse_grid(grids)
     if metrics is not None:
-        chosen = [name.strip() for name in metrics.split(",")]
+        chosen = listed(metrics)
         options["metrics"] = [] if chosen == ["none"] else chosen
     keep_programs()
     folder = Path(output)
@@ -130,20 +130,16 @@ class _Bar:
 
 
 def _new_bar(progress: Any) -> Any:
-    from tqdm import tqdm
-
     if progress.done:
         click.echo(
             f"{progress.done} of {progress.members} members are there already", err=True
         )
-    return tqdm(
+    return new_bar(
         total=100,
         initial=100 * progress.share,
-        file=sys.stderr,
-        mininterval=0.1 if sys.stderr.isatty() else 5.0,
-        dynamic_ncols=True,
         bar_format="{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]",
         smoothing=0.0,
+        delay=0,  # the grid was checked before the first call
     )
 
 

@@ -95,19 +95,35 @@ def _parse_blend(text: str | None) -> list[float] | None:
         ) from None
 
 
+def listed(text: str | None) -> list[str] | None:
+    """Split names at commas; None for no text."""
+    if text is None:
+        return None
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def check_plot_and_json(
+    plot: str | None, numbers: str | None, *, overwrite: bool
+) -> None:
+    """Raise before any work if a plot or a file of JSON could not be written."""
+    from jnst.files import check_output
+    from jnst.plots import PLOT_SUFFIXES, check_matplotlib
+
+    if numbers:
+        check_output(numbers, suffixes=(".json",), overwrite=overwrite)
+    if plot:
+        check_output(plot, suffixes=PLOT_SUFFIXES, overwrite=overwrite)
+        check_matplotlib()
+
+
 def check_outputs(outputs: Outputs) -> None:
     """Raise before any work if a result could not be written."""
     from jnst.files import check_output
     from jnst.image import IMAGE_SUFFIXES
-    from jnst.plots import PLOT_SUFFIXES, check_matplotlib
 
-    allow = {"overwrite": outputs.overwrite}
-    check_output(outputs.image, suffixes=IMAGE_SUFFIXES, **allow)
-    if outputs.history:
-        check_output(outputs.history, suffixes=(".json",), **allow)
-    if outputs.plot:
-        check_output(outputs.plot, suffixes=PLOT_SUFFIXES, **allow)
-        check_matplotlib()
+    again = outputs.overwrite
+    check_output(outputs.image, suffixes=IMAGE_SUFFIXES, overwrite=again)
+    check_plot_and_json(outputs.plot, outputs.history, overwrite=again)
     names = [outputs.image, outputs.history, outputs.plot]
     paths = [Path(name).absolute() for name in names if name]
     if len(set(paths)) < len(paths):

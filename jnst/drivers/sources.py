@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from jnst.files import sha256_of
-from jnst.image import check_image, decode, is_pillow, load_image
+from jnst.image import check_image, clip_rounding, decode, is_pillow, load_image
 from jnst.recipes.schedule import Source
 
-ROUNDING = 1e-6
-"""How far beyond [0, 1] a resize in floats may leave a pixel; such are clipped."""
 ImageLike = Any
 """A path, a `PIL.Image.Image`, or a float array [H, W, 3] in [0, 1]."""
 
@@ -71,21 +69,9 @@ def as_source(
     else:
         pixels = as_array(what, image)
     if is_array and not outside:
-        pixels = _clipped(what, pixels)
+        pixels = clip_rounding(what, pixels)
     own = is_array and not sized
     return Source(pixels, own, is_array, _about(image, pixels))
-
-
-def _clipped(what: str, pixels: np.ndarray) -> np.ndarray:
-    """Return pixels in [0, 1], rounding errors taken off.
-
-    Raises:
-      ValueError: If they were meant to be beyond.
-    """
-    low, high = float(pixels.min()), float(pixels.max())
-    if low < -ROUNDING or high > 1 + ROUNDING:
-        raise ValueError(f"{what} must be in [0, 1], got {low:.9g} to {high:.9g}")
-    return np.clip(pixels, 0, 1) if low < 0 or high > 1 else pixels
 
 
 def as_batch(what: str, images: Sequence[ImageLike], *, sized: bool) -> Source:

@@ -23,6 +23,10 @@ METADATA_KEY = "jnst"
 METADATA_BYTES = 1 << 20
 
 
+ROUNDING = 1e-6
+"""How far beyond [0, 1] arithmetic in floats may leave a pixel."""
+
+
 def check_image(what: str, array: Any) -> None:
     """Raise unless an array can be an image: float, [height, width, 3] and finite.
 
@@ -45,6 +49,22 @@ def check_image(what: str, array: Any) -> None:
     bad = int(np.size(array) - np.isfinite(np.asarray(array, np.float64)).sum())
     if bad:
         raise ValueError(f"{what} has {bad} values that are not finite")
+
+
+def clip_rounding(what: str, pixels: np.ndarray) -> np.ndarray:
+    """Return pixels in [0, 1], rounding errors taken off.
+
+    Args:
+      what: What to call them in the message.
+      pixels: Of any shape, finite.
+
+    Raises:
+      ValueError: If they were meant to be beyond, by more than `ROUNDING`.
+    """
+    low, high = float(pixels.min()), float(pixels.max())
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        raise ValueError(f"{what} must be in [0, 1], got {low:.9g} to {high:.9g}")
+    return np.clip(pixels, 0, 1) if low < 0 or high > 1 else pixels
 
 
 def is_image_array(array: Any) -> bool:

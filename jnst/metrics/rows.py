@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float
 
+from jnst.base import check_same_shape
+from jnst.network.layers import too_small
+
 Picture = Float[Array, "_ _ 3"]
 Map = Float[Array, "_ _ _"]
 Maps = dict[str, Map]
@@ -30,7 +33,6 @@ class Metric(NamedTuple):
       blind: What it does not see.
       takes: "images" or "maps": what `jnst.metrics.compute` is given.
       layers: Layers of VGG whose maps it looks at; none for pixels.
-      same_size: Whether both must be of one size.
       least: Fewest pixels a side of both pictures.
       needs: What it computes with beside JAX, for people; "" for nothing.
       load: Returns the arrays it needs, or raises `FileNotFoundError` that says what
@@ -46,7 +48,24 @@ class Metric(NamedTuple):
     blind: str
     takes: str = "images"
     layers: tuple[str, ...] = ()
-    same_size: bool = True
     least: int = 1
     needs: str = ""
     load: Callable[[], Any] | None = None
+
+
+def check_pair(what: str, result: Map, reference: Map, least: int) -> None:
+    """Check that two pictures or maps can be compared position by position.
+
+    Args:
+      what: What needs the size, for the message.
+      result: Array [H, W, C].
+      reference: The other.
+      least: Fewest pixels a side.
+
+    Raises:
+      ValueError: If their sizes differ, or are below the least.
+    """
+    check_same_shape("result and reference", result, reference)
+    shape = (result.shape[0], result.shape[1])
+    if min(shape) < least:
+        raise ValueError(too_small(shape, what, least))

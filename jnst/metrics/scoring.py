@@ -11,19 +11,16 @@ import numpy as np
 from jaxtyping import Array
 
 from jnst.base import Params, check_one_of
-from jnst.image import check_image, resize_image
+from jnst.image import check_image, clip_rounding, resize_image
 from jnst.metrics.computing import run
 from jnst.metrics.features import input_scale
 from jnst.metrics.rows import Metric
 from jnst.metrics.table import METRICS
 from jnst.network.layers import too_small
 from jnst.network.vgg import extract
-from jnst.weights import list_weights, load_weights
+from jnst.weights import load_at_hand, load_weights
 from jnst.weights.places import ENVIRONMENT
 from jnst.weights.sources import DEFAULT_SOURCE
-
-ROUNDING = 1e-6
-"""How far beyond [0, 1] arithmetic in floats may leave a pixel; such are clipped."""
 
 
 class Scores(NamedTuple):
@@ -60,10 +57,7 @@ def _as_batch(what: str, images: Any) -> np.ndarray:
         )
     for each in found:
         check_image(what, each)
-    low, high = float(found.min()), float(found.max())
-    if low < -ROUNDING or high > 1 + ROUNDING:
-        raise ValueError(f"{what} must be in [0, 1], got {low:.9g} to {high:.9g}")
-    return np.clip(found, 0, 1).astype(np.float32)
+    return clip_rounding(what, found).astype(np.float32)
 
 
 def _pictures(result: Any, content: Any, style: Any) -> _Pictures:
@@ -85,11 +79,8 @@ def _pictures(result: Any, content: Any, style: Any) -> _Pictures:
 @functools.lru_cache(maxsize=2)
 def _named_network(name: str | None, environment: str | None) -> Params:
     if name is None and not environment:
-        known = {row["name"]: row["found"] for row in list_weights()}
-        if not known[DEFAULT_SOURCE]:  # nothing is downloaded to judge a picture
-            raise FileNotFoundError(
-                f"no {DEFAULT_SOURCE} weights found; install the extra 'weights'"
-            )
+        # Nothing is downloaded to judge a picture.
+        return load_at_hand(DEFAULT_SOURCE, "the extra 'weights'")
     return load_weights(name)
 
 

@@ -6,10 +6,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from jnst.base import HIGHEST, Scalar, check_one_of, check_same_shape
+from jnst.base import HIGHEST, Scalar, check_one_of
 from jnst.losses.elementwise import power
-from jnst.metrics.rows import Map, Picture
-from jnst.network.layers import too_small
+from jnst.metrics.rows import Map, Picture, check_pair
 
 WINDOW, DEVIATION = 11, 1.5
 K1, K2 = 0.01, 0.03
@@ -64,13 +63,6 @@ def _parts(x: Map, y: Map) -> tuple[Float[Array, "_"], Float[Array, "_"]]:
     return means[0], means[1]
 
 
-def _check(what: str, result: Map, reference: Map, least: int) -> None:
-    check_same_shape("result and reference", result, reference)
-    shape = (result.shape[0], result.shape[1])
-    if min(shape) < least:
-        raise ValueError(too_small(shape, what, least))
-
-
 def ssim(result: Picture, reference: Picture) -> Scalar:
     """Compute the structural similarity of two pictures.
 
@@ -89,7 +81,7 @@ def ssim(result: Picture, reference: Picture) -> Scalar:
       pixels, deviation 1.5, no padding, variances over the window's weights. The mean
       over channels, as VainF/pytorch-msssim. scikit-image's default is another number.
     """
-    _check("ssim", result, reference, WINDOW)
+    check_pair("ssim", result, reference, WINDOW)
     return jnp.mean(_parts(result, reference)[0])
 
 
@@ -126,7 +118,7 @@ def ms_ssim(result: Picture, reference: Picture, *, odd: str = "zeros") -> Scala
       and so is its derivative, which would be infinite.
     """
     check_one_of("odd of ms_ssim", odd, ODD)
-    _check("ms_ssim", result, reference, LEAST_SIDE)
+    check_pair("ms_ssim", result, reference, LEAST_SIDE)
     product = jnp.ones(result.shape[-1], result.dtype)
     for level, weight in enumerate(LEVEL_WEIGHTS):
         whole, structure = _parts(result, reference)

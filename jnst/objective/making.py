@@ -15,7 +15,7 @@ from jnst.objective.features import Own, look
 from jnst.objective.fields import ObjectiveFields, active_terms
 from jnst.objective.kinds import KINDS, Part
 from jnst.objective.term import OWN, TABLES, Term, kind_of
-from jnst.objective.turns import Turns, make_turns, shifts_of, turning
+from jnst.objective.turns import Turns, make_turns
 from jnst.objective.value import Objective, Structure
 from jnst.program import compiled
 
@@ -193,13 +193,14 @@ def _turns(
     shift_px: int, extract: PyTree, pictures: Pictures, structure: Structure
 ) -> tuple[Turns | None, float]:
     """Compute what turns from step to step, if anything; and the compile seconds."""
-    if not turning(structure.parts, shift_px):
-        return None, 0.0
-    shifts = shifts_of(shift_px)
-    given = extract, pictures, jax.device_put(shifts[0])
-    program, seconds = compiled(content_targets, given, static=(structure,))
+    seconds = 0.0
 
     def targets_at(shift: Array) -> dict[str, PyTree]:
-        return program(extract, pictures, shift, structure)
+        nonlocal seconds
+        given = extract, pictures, shift
+        program, more = compiled(content_targets, given, static=(structure,))
+        seconds += more
+        return program(*given, structure)
 
-    return make_turns(shifts, targets_at, structure.batched), seconds
+    turns = make_turns(shift_px, structure.parts, targets_at, structure.batched)
+    return turns, seconds

@@ -7,7 +7,7 @@ content's features are computed once for each shift.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -54,25 +54,28 @@ def shifts_of(shift_px: int) -> np.ndarray:
     return np.stack([rows, np.asarray(columns, np.int64)], axis=1).astype(np.int32)
 
 
-def turning(parts: tuple[Part, ...], shift_px: int) -> bool:
-    """Tell whether steps shift the image.
-
-    They do not where a term is a function of features: it may compare positions.
-    """
-    own = any(part.kind == OWN and part.layers != ("image",) for part in parts)
-    return shift_px > 1 and not own
-
-
 def make_turns(
-    shifts: np.ndarray, targets_at: Callable[[Array], dict[str, PyTree]], batched: Any
-) -> Turns:
+    shift_px: int,
+    parts: Sequence[Part],
+    targets_at: Callable[[Array], dict[str, PyTree]],
+    batched: Container[str],
+) -> Turns | None:
     """Compute the content's targets at every shift.
 
     Args:
-      shifts: From `shifts_of`.
+      shift_px: Steps shift the image by less; 0 and 1 are none.
+      parts: Of the terms. Where one is a function of features there are no shifts: it
+        may compare positions.
       targets_at: From a shift [2] to {content term: targets}.
       batched: Names of the terms whose targets have the axis of a batch.
+
+    Returns:
+      None where steps do not shift the image.
     """
+    own = any(part.kind == OWN and part.layers != ("image",) for part in parts)
+    if shift_px <= 1 or own:
+        return None
+    shifts = shifts_of(shift_px)
     found = [targets_at(jax.device_put(shift)) for shift in shifts]
     together = {
         name: _stacked([each[name] for each in found], int(name in batched))

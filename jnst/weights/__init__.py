@@ -26,6 +26,7 @@ from jnst.weights.search import (
     fetch_weights,
     find_weights,
     list_weights,
+    load_at_hand,
     load_described,
     load_weights,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "fetch_weights",
     "find_weights",
     "list_weights",
+    "load_at_hand",
     "load_described",
     "load_weights",
     "read_network",

@@ -166,6 +166,21 @@ def convert_weights(
     return storage.write_network(found, output)
 
 
+def load_at_hand(name: str, advice: str) -> Params:
+    """Load weights by name if they are found without a download.
+
+    Args:
+      name: Key of `SOURCES`.
+      advice: What to install, for the message.
+
+    Raises:
+      FileNotFoundError: If they are not at hand.
+    """
+    if not any(row["found"] for row in list_weights() if row["name"] == name):
+        raise FileNotFoundError(f"no {name} weights found; install {advice}")
+    return load_weights(name)
+
+
 def list_weights() -> list[dict[str, Any]]:
     """Describe every known source and where it would be found, without fetching.
 
