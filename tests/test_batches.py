@@ -108,6 +108,16 @@ def test_a_benchmarks_batch_is_the_products(vgg19):
     np.testing.assert_allclose(measured[:, 0], losses["loss"], rtol=1e-5)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_objective_of_a_batch_takes_as_many_images(vgg19, count):
+    fields = {"weights": vgg19, "terms": (jnst.Term("tv", "tv_mean_l2"),)}
+    objective = jnst.make_objective(CONTENTS[:2], STYLES[0], **fields)
+    with pytest.raises(
+        ValueError, match=r"must be \[2, H, W, 3\], got \[" + str(count)
+    ):
+        jnst.init(objective, CONTENTS[:count])
+
+
 @pytest.mark.parametrize(
     ("content", "style", "words"),
     [

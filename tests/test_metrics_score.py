@@ -14,6 +14,7 @@ from jnst.image import resize_image, save_image
 from jnst.metrics import scoring
 from jnst.metrics.features import input_scale
 from jnst.metrics.table import METRICS
+from jnst.weights import search
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 CONTENT, STYLE = picture(24, 22, 1), picture(20, 26, 2)
@@ -78,7 +79,7 @@ def test_what_cannot_be_computed_is_left_out_with_its_reason(no_packages, vgg19)
 def test_without_a_network_pixels_are_still_judged(no_packages, monkeypatch):
     monkeypatch.delenv("JNST_WEIGHTS", raising=False)
     rows = [{"name": "vgg19", "found": None}]
-    monkeypatch.setattr(scoring, "list_weights", lambda: rows)
+    monkeypatch.setattr(search, "list_weights", lambda: rows)
     scoring._named_network.cache_clear()
     found = metrics.scores_and_reasons(RESULT, CONTENT, STYLE)
     assert set(found.values) == set(PIXELS)

@@ -7,6 +7,7 @@ import json
 import optax
 import pytest
 
+from jnst.objective.fields import TERMS, ObjectiveFields
 from jnst.objective.term import TERM_FIELDS, Term
 from jnst.recipes import RECIPES, Recipe
 from jnst.recipes.changes import Changes, RecipeChanges, RunChanges
@@ -183,3 +184,13 @@ def test_a_whole_number_is_taken_where_a_float_is_meant():
     assert isinstance(recipe.tv_weight, float)
     assert recipe == Recipe(tv_weight=1.0, style_weight=2.0)
     assert [term["weight"] for term in record(recipe)["terms"]] == [1.0, 2.0, 1.0]
+
+
+def test_a_loss_that_is_none_is_called_by_its_field():
+    with pytest.raises(ValueError, match="^style_loss must be the name of a loss or a"):
+        Recipe(style_loss=3)
+
+
+def test_fields_are_given_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        ObjectiveFields(TERMS)  # type: ignore

@@ -58,7 +58,7 @@ def examine(
     from jnst.examining.subject import make_subject
     from jnst.program import keep_programs
 
-    given |= {"probes": listed(probes) or (), "layers": listed(layers) or ()}
+    given |= {"probes": listed(probes) or (), "layers": tuple(listed(layers) or ())}
     given["options"] = _options(loss, options)
     make_subject(loss, layers=given["layers"], options=given["options"])
     wanted = chosen_probes(given["probes"], quick=given["quick"])
