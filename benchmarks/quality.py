@@ -4,11 +4,11 @@
     python benchmarks/quality.py --images DIR --more DIR --folder OUT2 --size 128
     python benchmarks/quality.py --page            # the page from the results
 
-With --seconds all methods have equal seconds in the loop; without, each its recipe's own
-steps, by which it has converged. --images is a folder with the pictures of `CONTENTS`
-and `STYLES`, --more another; one style is made here. Pictures are cut to squares, so
-that methods compile once. A study that was stopped goes on in its folder. Results are
-kept in `results/quality_cpu.json`, the page is `quality.md`.
+With --seconds all methods have equal seconds in the loop; without, each its recipe's
+own steps, by which it has converged. --images is a folder with the pictures of
+`CONTENTS` and `STYLES`, --more another; one style is made here. Pictures are cut to
+squares, so that methods compile once. A study that was stopped goes on in its folder.
+Results are kept in `results/quality_cpu.json`, the page is `quality.md`.
 """
 
 import argparse
