@@ -8,6 +8,12 @@ import pytest
 from tiny import picture
 
 import jnst
+from jnst.losses import ContentLoss
+from jnst.network.vgg import extract
+from jnst.objective.balance import first_member
+from jnst.objective.features import make_network
+from jnst.objective.fields import ObjectiveFields
+from jnst.objective.making import Pictures
 from jnst.recipes.settings import parse_term
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -166,3 +172,45 @@ def test_a_term_is_read_from_text(text, expected):
 def test_a_term_that_cannot_be_read_is_refused(text, words):
     with pytest.raises(ValueError, match=words):
         parse_term(text)
+
+
+def squares(ours, theirs):
+    return jnp.mean((ours - theirs) ** 2)
+
+
+def test_a_row_of_ones_own_without_a_key_is_called_without_one(vgg19, monkeypatch):
+    monkeypatch.setitem(jnst.losses.CONTENT_LOSSES, "mine", ContentLoss(squares))
+    found = objective_of(vgg19, jnst.Term("content", "mine", ("image",))).terms(IMAGE)
+    expected = np.mean((IMAGE - CONTENT) ** 2)
+    np.testing.assert_allclose(found["content"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("field", ["distance", "target"])
+def test_a_row_whose_function_is_none_is_refused(field, monkeypatch):
+    row = ContentLoss(squares)._replace(**{field: 3})
+    monkeypatch.setitem(jnst.losses.CONTENT_LOSSES, "mine", row)
+    words = f"{field} of content loss 'mine' must be a function, got 3"
+    with pytest.raises(ValueError, match=words):
+        jnst.Term("content", "mine", ("image",))
+
+
+@pytest.mark.parametrize("white", [255.0, 256.0])
+def test_the_network_sees_white_as_the_recipe_says(vgg19, white):
+    network = make_network(vgg19, ObjectiveFields(terms=(HELD,), white=white))
+    image = jnp.asarray(IMAGE)[None]
+    found = network(image, ["relu2_2"])["relu2_2"]
+    expected = extract(vgg19, image * (white / 255), ["relu2_2"])["relu2_2"]
+    largest = float(jnp.abs(expected).max())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * largest)
+
+
+def test_the_first_of_a_batch_is_taken_of_contents_and_styles():
+    batch, one = np.zeros((3, 1, 8, 6, 3)), np.zeros((1, 5, 7, 3))
+    shares = jnp.ones(1)
+    for content, styles, shapes in (
+        (batch, [one], [(1, 8, 6, 3), (1, 5, 7, 3)]),
+        (one, [batch], [(1, 5, 7, 3), (1, 8, 6, 3)]),
+    ):
+        found = first_member(Pictures(content, styles, shares))
+        assert [x.shape for x in (found.content, *found.styles)] == shapes
+    assert first_member(Pictures(None, [batch], shares)).content is None
