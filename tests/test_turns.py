@@ -94,3 +94,17 @@ def test_a_texture_turns_without_content():
     assert objective.turns.targets == {}
     state, losses = jnst.step(objective, jnst.init(objective))
     assert np.isfinite(losses["loss"])
+
+
+def test_an_optimiser_that_remembers_gradients_sees_one_function():
+    assert jnst.RECIPES["jnst"].shift_px == 8
+    fields = {"weights": PARAMS, "cooldown": 0, **LAYERS}
+    for optimizer, asked, expected in (
+        ("lbfgs", {}, False),
+        ("lbfgs_torch", {}, False),
+        ("lbfgs", {"shift_px": 4}, True),
+        ("sgd", {}, True),
+    ):
+        changes = {"optimizer": optimizer, **fields, **asked}
+        objective = jnst.make_objective(CONTENT, STYLE, **changes)
+        assert (objective.turns is not None) is expected, optimizer

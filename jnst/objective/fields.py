@@ -30,7 +30,8 @@ class ObjectiveFields:
       terms: The terms, whose weighted sum is the loss; names must differ.
       shift_px: Whole pixels below which the steps shift the image in turn, as many
         shifts as pixels, so that no pooling grid shows; 0 for none. Terms that are
-        functions of features turn it off, since they may compare positions.
+        functions of features turn it off, since they may compare positions, and so
+        does a change of the optimiser to L-BFGS, which compares gradients of steps.
       normalize_gradients: Whether every layer's gradient is divided by its L1 norm.
       diagnostics: Whether the history tells gradient norms and cosines of the terms.
       pooling: Key of `jnst.network.pooling.POOLINGS`.

@@ -48,6 +48,7 @@ def changed(recipe: Any, changes: Mapping[str, Any]) -> Recipe:
     recipe = named(recipe)
     terms = terms_of(changes.get("terms", recipe.objective.terms))
     followers = [_following(term, changes) for term in terms]
+    followers.append(_following_optimizer(changes))
     follow = {k: v for each in followers for k, v in each.items() if k not in changes}
     return dataclasses.replace(recipe, **follow, **changes)
 
@@ -71,6 +72,12 @@ def _following(term: Term, changes: Mapping[str, Any]) -> dict[str, Any]:
     if f"{name}_layers" in {**changes, **follow} or is_joint(loss):
         follow[f"{name}_layer_weights"] = ()
     return follow
+
+
+def _following_optimizer(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """L-BFGS compares the gradients of steps, so all must see the same function."""
+    remembers = "memory" in names_used(changes.get("optimizer", "adam"))
+    return {"shift_px": 0} if remembers else {}
 
 
 def unheeded(recipe: Recipe, changes: Mapping[str, Any]) -> list[str]:

@@ -61,9 +61,12 @@ RECIPES: dict[str, Recipe] = {
         beta2=0.99,
         ema=0.9,
         returns="ema",
+        shift_px=8,
         source="Ours, the default: crowsonkb's losses brought to the scale of the "
         "original VGG19, and as low as its schedule ends in an eighth of the steps. "
-        "All terms are means, so that weights do not change with size.",
+        "All terms are means, so that weights do not change with size. Steps see the "
+        "image shifted in turn, as crowsonkb/style_transfer did, or pooling's grid "
+        "shows.",
     ),
     "jnst-lbfgs": Recipe(
         **JNST,  # type: ignore[arg-type]
