@@ -4,7 +4,8 @@ The objective is the default recipe's. Its long schedule (crowsonkb's scales, st
 learning rate and average) says which loss to reach: that of the image it returns, at
 the final size. Every rival then runs until the image it would return is as good, or
 its steps are over. Loop time alone counts, without compiling; losses are computed
-outside of it. A rival is a change of the default recipe: add one to `RIVALS`.
+outside of it. A rival is a change of the default recipe: add one to `RIVALS`. None
+shifts its steps: one function is minimised, and the same one judges.
 
     python benchmarks/time_to_quality.py --size 256 --json OUT.json --plot OUT.png
 """
@@ -23,6 +24,7 @@ from jnst.files import write_json
 from jnst.image import load_image, resize_image
 
 DATA = Path(jnst.__file__).parent / "data"
+STILL = {"shift_px": 0}
 RESIZED = {"moments": "resized", "cooldown": 0.0}  # as crowsonkb's own code does
 LONG = {"scale_steps": (1000, 500), "learning_rate": 0.02, "ema": 0.99, **RESIZED}
 LBFGS = {
@@ -46,7 +48,7 @@ NEAR = 0.99, 1.25  # losses on the picture, of the goal
 
 def make_judge(images):
     """Return a function from an image in [0, 1] to the default objective's loss."""
-    objective = jnst.make_objective(*images, "jnst", weights="vgg19")
+    objective = jnst.make_objective(*images, "jnst", weights="vgg19", **STILL)
     judged = jax.jit(lambda objective, image: objective(image))
 
     def judge(image):
@@ -71,7 +73,7 @@ def watch(images, judge, goal, changes):
             raise Reached
 
     try:
-        jnst.stylize(*images, on_progress=look, save_every=EVERY, **changes)
+        jnst.stylize(*images, on_progress=look, save_every=EVERY, **STILL, **changes)
     except Reached:
         return curve
     return curve

@@ -9,7 +9,7 @@ imported, `jnst.metrics.packaged`. To add a metric, see `jnst.metrics.rows`.
 
 from jnst.metrics.computing import as_loss, compute
 from jnst.metrics.rows import Metric
-from jnst.metrics.scoring import Scores, score, scores_and_reasons
+from jnst.metrics.scoring import Scores, check_possible, score, scores_and_reasons
 from jnst.metrics.table import METRICS
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Metric",
     "Scores",
     "as_loss",
+    "check_possible",
     "compute",
     "score",
     "scores_and_reasons",

@@ -132,6 +132,25 @@ def _reason(row: Metric, pictures: _Pictures, load: Callable[[], Params]) -> str
     return ""
 
 
+def check_possible(name: str, smallest: tuple[int, int]) -> None:
+    """Raise for a metric that was asked for by name and cannot be computed.
+
+    Args:
+      name: Key of `METRICS`.
+      smallest: Height and width of the smallest picture it will see.
+
+    Raises:
+      ValueError: Naming it, and why.
+    """
+    row = METRICS[name]
+    try:
+        if min(smallest) < row.least:
+            raise ValueError(too_small(smallest, "it", row.least, given="a picture"))
+        _ = row.load() if row.load else None
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(f"metric {name!r} cannot be computed: {error}") from None
+
+
 def _value(
     name: str, pictures: _Pictures, look: Callable[[str], dict[str, Array]]
 ) -> float:

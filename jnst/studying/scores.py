@@ -11,8 +11,7 @@ import numpy as np
 
 from jnst.base import check_one_of
 from jnst.image import fit_shape, resize_image
-from jnst.metrics import METRICS, scores_and_reasons
-from jnst.network.layers import too_small
+from jnst.metrics import METRICS, check_possible, scores_and_reasons
 from jnst.recipes.schedule import Shape
 from jnst.studying.pictures import Picture, pixels_of
 
@@ -70,20 +69,8 @@ def check_metrics(names: Sequence[str], shapes: Mapping[str, Sequence[Shape]]) -
       ValueError: Naming it, and why.
     """
     for name in names:
-        row = METRICS[name]
-        seen = [
-            *shapes["content"],
-            *(shapes["style"] if row.reference == "style" else ()),
-        ]
-        smallest = min(seen, key=min)
-        try:
-            if min(smallest) < row.least:
-                raise ValueError(
-                    too_small(smallest, "it", row.least, given="a picture")
-                )
-            _ = row.load() if row.load else None
-        except (ValueError, FileNotFoundError) as error:
-            raise ValueError(f"metric {name!r} cannot be computed: {error}") from None
+        styles = shapes["style"] if METRICS[name].reference == "style" else ()
+        check_possible(name, min([*shapes["content"], *styles], key=min))
 
 
 def eight_bits(image: np.ndarray) -> np.ndarray:

@@ -11,8 +11,7 @@ import numpy as np
 
 from jnst.base import check_one_of, shown
 from jnst.drivers.plan import Plan
-from jnst.metrics import METRICS, scores_and_reasons
-from jnst.network.layers import too_small
+from jnst.metrics import METRICS, check_possible, scores_and_reasons
 from jnst.recipes.schedule import Shape, resized_to
 
 USUAL = ("lpips_alex", "cfsd", "ssim", "histogram", "colour", "gram")
@@ -40,16 +39,9 @@ def check_metrics(
     least = min(shapes, key=min)
     for name in names:
         check_one_of("metric", name, METRICS)
-        row = METRICS[name]
-        if row.reference == "content" and not content:
+        if METRICS[name].reference == "content" and not content:
             raise ValueError(f"metric {name!r} needs a content picture")
-        if min(least) < row.least:
-            why = too_small(least, "it", row.least, given="a picture")
-            raise ValueError(f"metric {name!r} cannot be computed: {why}")
-        try:
-            _ = row.load() if row.load else None
-        except FileNotFoundError as error:
-            raise ValueError(f"metric {name!r} cannot be computed: {error}") from None
+        check_possible(name, least)
     return tuple(dict.fromkeys(names))
 
 
