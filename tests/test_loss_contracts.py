@@ -250,7 +250,7 @@ def test_a_blend_of_equal_statistics_is_that_statistic(name):
 
 
 def test_keyed_rows_take_a_key_and_the_others_do_not():
-    for name, row in STYLE_LOSSES.items():
+    for name, row in (STYLE_LOSSES | CONTENT_LOSSES).items():
         assert ("key" in option_names(row.distance)) == row.keyed, name
 
 
