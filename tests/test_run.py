@@ -62,12 +62,13 @@ def test_the_result_keeps_its_contract(run):
 
 
 def test_history_is_the_objective_before_each_update(run):
-    result = run(steps=3, tv_weight=0.0, returns="last", ema=0.0)
+    fields = {"tv_weight": 0.0, "ema": 0.0, "shift_px": 0}
+    result = run(steps=3, returns="last", **fields)
     # The first image is the content itself: no content loss yet.
     assert result.history["content"][0] == 0 and result.history["content"][1] > 0
     for steps in (1, 2):
-        image = run(steps=steps, tv_weight=0.0, returns="last", ema=0.0).image
-        again = run(init=image, steps=1, tv_weight=0.0)
+        image = run(steps=steps, returns="last", **fields).image
+        again = run(init=image, steps=1, **fields)
         before = again.history["loss"][0]
         np.testing.assert_allclose(result.history["loss"][steps], before, rtol=1e-4)
 

@@ -26,7 +26,8 @@ def _fields(part: Part) -> dict[str, Any]:
     found = {f"{term}_loss": part.loss, f"{term}_options": part.options}
     if part.kind != "image":
         found[f"{term}_layers"] = part.layers
-    return found | {"scale_steps": (STEPS,)}
+    # Without shifts, so that first and last loss are of one function.
+    return found | {"scale_steps": (STEPS,), "shift_px": 0}
 
 
 def balanced_fields(

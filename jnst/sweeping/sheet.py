@@ -20,8 +20,8 @@ LARGEST, SMALLEST = 256, 96
 """Longer side of a picture on the sheet, in pixels, if there are not too many."""
 MOST_PIXELS = 30_000
 """Of a side of the sheet; matplotlib takes 65535."""
-GAP, LINE, CHARACTER = 8, 17, 8.5
-"""Pixels between pictures, of a line of text and of a character."""
+GAP, LINE, CHARACTER, CLEAR = 8, 17, 8.5, 2
+"""Pixels between pictures, of a line of text, of a character, below text."""
 FONT = 9.0
 WRAPPED_FROM = 7
 """Values of a single grid from which it takes several rows."""
@@ -205,10 +205,10 @@ def _draw(
     axis.set_axis_off()
     axis.imshow(canvas, extent=(0, shape[1], shape[0], 0), interpolation="none")
     for cell in cells:
-        at = left + cell.column * (pitch + GAP), tops[cell.row]
+        at = left + cell.column * (pitch + GAP), tops[cell.row] - CLEAR
         axis.text(*at, "\n".join(cell.title), fontsize=FONT, va="bottom")
         if cell.note:
-            below = at[0] + 4, at[1] + 4
+            below = at[0] + 4, at[1] + CLEAR + 4
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
             axis.text(*below, cell.note, fontsize=FONT, va="top", color="red", bbox=box)
     for row, lines in labels.items():
