@@ -1,5 +1,8 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share, and compiled programs that all share."""
 
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import jax
@@ -8,10 +11,24 @@ from tiny import tiny_params
 
 # A mistaken broadcast of [C] against [1, H, W, C] is an error, not a silent result.
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Tests leave nothing in the home folder; those of the cache turn it on themselves.
-jax.config.update("jax_enable_compilation_cache", False)
+PROGRAMS = "JNST_TEST_PROGRAMS"
+"""Variable that tells the processes of a run where compiled programs are."""
 MOST_MAPS = 20_000
 """Memory maps of a process above which programs go: Linux ends at 65530."""
+
+
+def pytest_configure(config):
+    """Keeps programs for the run: many tests compile what others have compiled."""
+    if not hasattr(config, "workerinput"):
+        os.environ[PROGRAMS] = tempfile.mkdtemp(prefix="jnst-tests-")
+    jax.config.update("jax_compilation_cache_dir", os.environ[PROGRAMS])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def pytest_unconfigure(config):
+    """Leaves nothing behind."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(PROGRAMS), ignore_errors=True)
 
 
 @pytest.fixture(params=[lambda fn: fn, jax.jit], ids=["eager", "jit"])
