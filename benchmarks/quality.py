@@ -1,7 +1,7 @@
 """The default against other recipes: a study of four contents and four styles.
 
     python benchmarks/quality.py --images DIR --more DIR --folder OUT --seconds 12
-    python benchmarks/quality.py --images DIR --more DIR --folder OUT2 --size 128
+    python benchmarks/quality.py --images DIR --more DIR --folder OUT2 --size 64
     python benchmarks/quality.py --page            # the page from the results
 
 With --seconds all methods have equal seconds in the loop; without, each its recipe's
@@ -30,7 +30,8 @@ HERE = Path(__file__).parent
 RESULTS, PAGE = HERE / "results" / "quality_cpu.json", HERE / "quality.md"
 CONTENTS = ("golden_gate.jpg", "tubingen.jpg", "astronaut.png", "chelsea.png")
 STYLES = ("starry_night.jpg", "the_scream.jpg", "Monet.jpg")
-METHODS = ("jnst", "crowsonkb", "gatys", "neural-style", "tf-tutorial")
+STILL = jnst.Method("jnst, no shifts", "jnst", {"shift_px": 0})
+METHODS = ("jnst", STILL, "crowsonkb", "gatys", "neural-style", "tf-tutorial")
 SIDE = 512
 TILES = 150
 GRID = {"near_nyquist": "grid, all", "along_axes": "grid, along axes"}
@@ -151,7 +152,7 @@ def main():
     parser.add_argument("--images", default=".")
     parser.add_argument("--more", default=".")
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--size", type=int, default=192)
+    parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--page", action="store_true")
     options = parser.parse_args()

@@ -252,8 +252,10 @@ def test_features_through_winograd_are_those_of_the_definition():
 
 def test_a_run_through_winograd_is_that_of_the_definition(vgg19):
     images = picture(24, 20), picture(22, 26, seed=1)
+    fields = {"steps": 3, "weights": vgg19, "content_layers": ("relu2_2",)}
+    fields["style_layers"] = ("relu1_1", "relu2_1", "relu3_1")
     runs = [
-        jnst.stylize(*images, "tf-tutorial", steps=3, weights=vgg19, convolution=way)
+        jnst.stylize(*images, "tf-tutorial", convolution=way, **fields)
         for way in ("xla", "winograd")
     ]
     losses = [run.history["loss"] for run in runs]
