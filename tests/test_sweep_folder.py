@@ -15,6 +15,8 @@ from jnst.image import load_image, save_image
 from jnst.sweeping import running
 from jnst.weights import save_weights
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 CONTENT, STYLE = picture(24, 26, seed=1), picture(22, 20, seed=2)
 PARAMS = tiny_params()
 FIELDS = {"style_layers": ("relu1_1",), "content_layers": ("relu1_1",), "steps": 3}

@@ -29,12 +29,10 @@ from jnst.network.layers import backbone_of
 from jnst.objective.features import make_network
 from jnst.objective.making import (
     Pictures,
-    content_targets,
     make_structure,
-    make_targets,
+    targets_and_turns,
     weight_arrays,
 )
-from jnst.objective.turns import make_turns
 from jnst.objective.value import Objective
 
 # libtpu asks Google's metadata server where it is, and locks the TPU for one process:
@@ -130,16 +128,9 @@ def abstract_arguments(case: Case, params: Params) -> tuple[Objective, State]:
         pictures = Pictures(image, [image], jnp.ones(1, jnp.float32))
         extract = make_network(params, fields)
         structure = make_structure(fields, pictures, extract)
-        targets = make_targets(extract, pictures, structure)
-        start = start_of(recipe, pictures)
-        rest = targets, *weight_arrays(fields.terms), pictures.shares, start, structure
-        turns = make_turns(
-            fields.shift_px,
-            structure.parts,
-            lambda shift: content_targets(extract, pictures, shift, structure),
-            structure.batched,
-        )
-        objective = Objective(extract, *rest, turns)
+        made = targets_and_turns(fields.shift_px, extract, pictures, structure)
+        rest = *weight_arrays(fields.terms), pictures.shares, start_of(recipe, pictures)
+        objective = Objective(extract, made[0], *rest, structure, made[1])
         return objective, init(objective, image[0])
 
     shape = (1, case.size_px, case.size_px, 3)

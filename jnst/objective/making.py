@@ -4,7 +4,7 @@ Pictures are RGB in [0, 1], [1, H, W, 3] each; those of a batch have one axis mo
 front. Only what is compared decides the structure: no number that may be an array.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -163,6 +163,40 @@ def _needs_style(part: Part) -> bool:
     return part.kind == "content" and part.row.needs_style
 
 
+def _called(function: Callable[..., Any], *arguments: Any) -> dict[str, PyTree]:
+    return function(*arguments)
+
+
+def targets_and_turns(
+    shift_px: int,
+    extract: PyTree,
+    pictures: Pictures,
+    structure: Structure,
+    *,
+    run: Callable[..., dict[str, PyTree]] = _called,
+) -> tuple[dict[str, PyTree], Turns | None]:
+    """Compute every term's targets, and those of the content at every shift.
+
+    Args:
+      shift_px: As in `jnst.objective.turns.make_turns`.
+      extract: The extractor.
+      pictures: The pictures.
+      structure: From `make_structure` of the same.
+      run: Calls a function with its arguments, the last of which is static.
+    """
+
+    def at(shift: Array) -> dict[str, PyTree]:
+        return run(content_targets, extract, pictures, shift, structure)
+
+    turns = make_turns(shift_px, structure.parts, at, structure.batched)
+    first = turns.first(structure.batched) if turns else {}
+    rest = tuple(part for part in structure.parts if part.name not in first)
+    if not rest:
+        return first, turns
+    others = run(make_targets, extract, pictures, structure._replace(parts=rest))
+    return first | others, turns
+
+
 def build(
     fields: ObjectiveFields, extract: PyTree, pictures: Pictures, start: PyTree
 ) -> tuple[Objective, float]:
@@ -181,26 +215,14 @@ def build(
     Raises:
       ValueError: If a picture is too small for a layer, or a loss cannot be computed.
     """
-    structure = make_structure(fields, pictures, extract)
-    program, seconds = compiled(make_targets, (extract, pictures), static=(structure,))
-    targets = program(extract, pictures, structure)
-    turns, more = _turns(fields.shift_px, extract, pictures, structure)
-    rest = targets, *weight_arrays(fields.terms), pictures.shares, start, structure
-    return Objective(extract, *rest, turns), seconds + more
+    structure, seconds = make_structure(fields, pictures, extract), [0.0]
 
+    def run(function: Callable[..., Any], *arguments: Any) -> dict[str, PyTree]:
+        *given, static = arguments
+        program, more = compiled(function, tuple(given), static=(static,))
+        seconds.append(more)
+        return program(*arguments)
 
-def _turns(
-    shift_px: int, extract: PyTree, pictures: Pictures, structure: Structure
-) -> tuple[Turns | None, float]:
-    """Compute what turns from step to step, if anything; and the compile seconds."""
-    seconds = 0.0
-
-    def targets_at(shift: Array) -> dict[str, PyTree]:
-        nonlocal seconds
-        given = extract, pictures, shift
-        program, more = compiled(content_targets, given, static=(structure,))
-        seconds += more
-        return program(*given, structure)
-
-    turns = make_turns(shift_px, structure.parts, targets_at, structure.batched)
-    return turns, seconds
+    made = targets_and_turns(fields.shift_px, extract, pictures, structure, run=run)
+    rest = *weight_arrays(fields.terms), pictures.shares, start, structure
+    return Objective(extract, made[0], *rest, made[1]), sum(seconds)

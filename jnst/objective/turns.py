@@ -7,6 +7,7 @@ content's features are computed once for each shift.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple
 
@@ -29,7 +30,17 @@ class Turns(NamedTuple):
     """
 
     shifts: Int[Array, "k 2"]
-    targets: PyTree
+    targets: dict[str, PyTree]
+
+    def first(self, batched: Container[str]) -> dict[str, PyTree]:
+        """Return the targets of the first shift, which is none."""
+
+        def one(name: str) -> PyTree:
+            axis = int(name in batched)
+            first = functools.partial(jax.lax.index_in_dim, index=0, axis=axis)
+            return jax.tree.map(lambda x: first(x, keepdims=False), self.targets[name])
+
+        return {name: one(name) for name in self.targets}
 
 
 def shifts_of(shift_px: int) -> np.ndarray:
