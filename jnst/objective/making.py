@@ -215,14 +215,16 @@ def build(
     Raises:
       ValueError: If a picture is too small for a layer, or a loss cannot be computed.
     """
-    structure, seconds = make_structure(fields, pictures, extract), [0.0]
+    structure = make_structure(fields, pictures, extract)
+    programs: dict[Callable[..., Any], tuple[Any, float]] = {}
 
     def run(function: Callable[..., Any], *arguments: Any) -> dict[str, PyTree]:
         *given, static = arguments
-        program, more = compiled(function, tuple(given), static=(static,))
-        seconds.append(more)
-        return program(*arguments)
+        if function not in programs:
+            programs[function] = compiled(function, tuple(given), static=(static,))
+        return programs[function][0](*arguments)
 
     made = targets_and_turns(fields.shift_px, extract, pictures, structure, run=run)
     rest = *weight_arrays(fields.terms), pictures.shares, start, structure
-    return Objective(extract, made[0], *rest, made[1]), sum(seconds)
+    seconds = sum(spent for _, spent in programs.values())
+    return Objective(extract, made[0], *rest, made[1]), seconds
