@@ -9,10 +9,14 @@ import jax
 import pytest
 from tiny import tiny_params
 
+from jnst import program
+
 # A mistaken broadcast of [C] against [1, H, W, C] is an error, not a silent result.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 PROGRAMS = "JNST_TEST_PROGRAMS"
 """Variable that tells the processes of a run where compiled programs are."""
+QUICK = {"xla_cpu_use_fusion_emitters": False}
+"""Without optimisations XLA's older emitters compile faster."""
 MOST_MAPS = 20_000
 """Memory maps of a process above which programs go: Linux ends at 65530."""
 
@@ -58,10 +62,28 @@ def vgg16():
     return tiny_params("vgg16")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def quick_compile():
-    """Compiles without XLA's optimisations: three times faster where run once."""
+    """Compiles a whole file without XLA's optimisations: three times faster, once run.
+
+    Of the scope of a file's own fixtures, so that they are compiled like its tests.
+    """
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="module")
+def quicker_compile(quick_compile):
+    """Compiles runs by XLA's older emitters too, where the last digits do not count."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(program.COMPILER_OPTIONS, "cpu", QUICK)
+        _forget_programs()
+        yield
+    _forget_programs()
+
+
+def _forget_programs():
+    program.compiler_options.cache_clear()
+    program.jitted.cache_clear()

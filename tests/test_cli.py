@@ -16,7 +16,7 @@ from jnst.image import load_image, read_metadata, save_image
 from jnst.losses import STYLE_LOSSES
 from jnst.weights import save_weights
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = pytest.mark.usefixtures("quicker_compile")
 
 
 @pytest.fixture(scope="module")

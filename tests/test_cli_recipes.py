@@ -9,7 +9,7 @@ from test_cli import STYLIZE, error_line, pictures, run, tiny_file  # noqa: F401
 import jnst
 from jnst.image import load_image, read_metadata
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = pytest.mark.usefixtures("quicker_compile")
 TERM = "histogram: histogram, layers=relu1_1;relu2_1, weight=balance"
 
 

@@ -17,7 +17,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_recipe_runs_on_degenerate_pictures(recipe, vgg19, quick_compile):
+def test_a_recipe_runs_on_degenerate_pictures(recipe, vgg19, quicker_compile):
     """Losses are finite and >= 0, and so is the image: 36 pairs, one program."""
     for content, style in PAIRS:
         pictures = PICTURES[content], PICTURES[style]

@@ -17,7 +17,7 @@ from jnst.loop.sizes import resized
 from jnst.loop.step import run_chunk
 from jnst.program import jitted
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = pytest.mark.usefixtures("quicker_compile")
 CONTENT, STYLE = picture(24, 26, 1), picture(22, 20, 2)
 SHALLOW = {"style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_2",)}
 COARSE = {"scale_ratio": 2.0, "min_size_px": 12, "scale_steps": (4, 6)}

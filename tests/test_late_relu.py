@@ -8,6 +8,7 @@ from tiny import batch, picture, tiny_params
 
 from jnst.network.vgg import extract
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
 BEFORE_POOLING = ("relu1_2", "relu2_2", "relu3_4")
 DEEP = "relu4_1"
 
@@ -23,7 +24,8 @@ def found(image, params, **options):
         return jnp.sum(weights * features[DEEP]), features[DEEP]
 
     for layers in ([DEEP], [DEEP, *BEFORE_POOLING]):
-        gradient, features = jax.grad(value, has_aux=True)(image, layers)
+        both = jax.jit(jax.grad(value, has_aux=True), static_argnums=1)
+        gradient, features = both(image, tuple(layers))
         yield np.asarray(gradient), np.asarray(features)
 
 

@@ -3,7 +3,6 @@
 import importlib.resources
 import json
 
-import jax
 import numpy as np
 import pytest
 
@@ -13,7 +12,7 @@ from jnst.losses.gram import gram_matrix
 DATA = importlib.resources.files("jnst.data")
 EXPECTED = json.loads((DATA / "expectations.json").read_text())["recipes"]
 PAIR = str(DATA / "demo_content.jpg"), str(DATA / "demo_style.jpg")
-pytestmark = pytest.mark.weights
+pytestmark = [pytest.mark.weights, pytest.mark.usefixtures("quick_compile")]
 
 
 def test_every_recipe_has_an_expectation():
@@ -28,7 +27,7 @@ def test_a_recipe_begins_at_the_loss_it_promises(name):
     row = EXPECTED[name]
     first = jnst.coarse_to_fine(*PAIR, name, size_px=row["size_px"], steps=1)[0]
     objective = first.make()
-    loss = jax.jit(objective)(jnst.shown(objective, jnst.init(objective)))
+    loss = objective(jnst.shown(objective, jnst.init(objective)))
     np.testing.assert_allclose(loss, row["first_loss"], rtol=1e-3)
 
 
@@ -54,6 +53,6 @@ def test_half_precision_activations_stay_close_to_single():
         for each in ("float32", "bfloat16")
     ]
     noise = jnst.shown(kinds[0], jnst.init(kinds[0]))
-    single, half = (jax.jit(each)(noise) for each in kinds)
+    single, half = (each(noise) for each in kinds)
     assert single != half
     np.testing.assert_allclose(half, single, rtol=0.02)

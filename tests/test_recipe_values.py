@@ -8,7 +8,7 @@ from tiny import picture
 import jnst
 from jnst.recipes import RECIPES
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = pytest.mark.usefixtures("quicker_compile")
 CONTENT, STYLE, IMAGE = picture(40, 47, 1), picture(36, 50, 2), picture(40, 47, 3)
 
 

@@ -13,7 +13,7 @@ from jnst.losses.gradients import normalise_gradient
 from jnst.objective.features import halved
 from jnst.recipes import Recipe
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = pytest.mark.usefixtures("quicker_compile")
 PAIR = picture(40, 48, seed=1), picture(36, 44, seed=2)
 TINY = {"weights": tiny_params(), "steps": 2}
 

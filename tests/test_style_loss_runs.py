@@ -7,7 +7,7 @@ from tiny import picture
 import jnst
 from jnst.losses import STYLE_LOSSES
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = pytest.mark.usefixtures("quicker_compile")
 SHALLOW = {"style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_2",)}
 """Other tests have all layers, and compiling is what takes the time here."""
 
