@@ -24,6 +24,7 @@ from jnst.files import write_json
 from jnst.image import load_image, resize_image, save_image
 from jnst.metrics import METRICS
 from jnst.program import keep_programs
+from jnst.recipes.table import RELU4_2_SCALE
 from jnst.studying.table import ARROWS, by_row, number, span, spent
 
 HERE = Path(__file__).parent
@@ -31,7 +32,8 @@ RESULTS, PAGE = HERE / "results" / "quality_cpu.json", HERE / "quality.md"
 CONTENTS = ("golden_gate.jpg", "tubingen.jpg", "astronaut.png", "chelsea.png")
 STYLES = ("starry_night.jpg", "the_scream.jpg", "Monet.jpg")
 STILL = jnst.Method("jnst, no shifts", "jnst", {"shift_px": 0})
-METHODS = ("jnst", STILL, "crowsonkb", "gatys", "neural-style", "tf-tutorial")
+FIRM = jnst.Method("jnst, content x4", "jnst", {"content_weight": 0.12 / RELU4_2_SCALE})
+METHODS = ("jnst", STILL, FIRM, "crowsonkb", "gatys", "neural-style", "tf-tutorial")
 SIDE = 512
 TILES = 150
 GRID = {"near_nyquist": "grid, all", "along_axes": "grid, along axes"}
