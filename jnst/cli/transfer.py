@@ -47,6 +47,7 @@ RUN_OPTIONS = (
     click.option("--save-every", type=click.IntRange(0), default=0, metavar="N"),
     click.option("--weights", help="Name or path of a weights file."),
     click.option("--overwrite", is_flag=True, help="Replace files that exist."),
+    click.option("--force", is_flag=True, help="Try what cannot fit the memory."),
     losses_from,
     optimizer_from,
 )
@@ -197,6 +198,7 @@ def transfer(
     save_every: int = 0,
     weights: str | None = None,
     overwrite: bool = False,
+    force: bool = False,
 ) -> None:
     """Check everything, run, and write what was asked for."""
     outputs = Outputs(output, history, plot, save_every, overwrite)
@@ -221,6 +223,7 @@ def transfer(
             blend=_parse_blend(blend),
             shape=_parse_shape(shape),
             save_every=save_every,
+            force=force,
             **changes,
         )
         reporter.finish(result)

@@ -8,6 +8,7 @@ import numpy as np
 
 from jnst.base import Params
 from jnst.bounds import NATURAL
+from jnst.drivers.fits import check_fits
 from jnst.drivers.plan import Plan, Request, make_plan
 from jnst.drivers.result import Progress, Result, progress_of
 from jnst.drivers.sources import ImageLike
@@ -36,6 +37,7 @@ def stylize(
     shape: tuple[int, int] | None = None,
     save_every: int = 0,
     extract: Callable[..., Any] | None = None,
+    force: bool = False,
     **changes: Unpack[Changes],
 ) -> Result:
     """Optimise an image to have the content of one image and the style of others.
@@ -63,6 +65,7 @@ def stylize(
       save_every: Steps after which `on_progress` must be called, at least; 0 for none.
       extract: Function from an image [1, H, W, 3] in [0, 1] to {name: features
         [1, h, w, C]}, in place of VGG19; layers are its keys.
+      force: Whether to try what cannot fit the memory there is.
       **changes: Any field of `Recipe`, by its flat name.
 
     Returns:
@@ -78,6 +81,8 @@ def stylize(
     given = {k: v for k, v in fields.items() if v is not None}
     asked = size_px, weights, extract, init, blend, shape
     plan = make_plan(Request(content, style, recipe, *asked), {**changes, **given})
+    if not force:
+        check_fits(plan)
     if on_start:
         on_start(plan)
     return run(weighed(plan), on_progress, save_every)

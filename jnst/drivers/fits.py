@@ -1,0 +1,184 @@
+"""Whether a run fits the memory there is: told before any work, in no time.
+
+Nothing is compiled. What a step keeps is counted from the shapes of the network's maps:
+XLA keeps each convolution's output once for the way back, a copy of the maps that a
+centred statistic looks at, and little else.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jnst.base import Params
+from jnst.drivers.plan import Plan
+from jnst.loop.optimizers import make_optimizer, numbers_of, rule_of
+from jnst.network.layers import IMAGE_LAYER, backbone_of, canonical_layer, layer_names
+from jnst.objective.features import Network
+from jnst.objective.fields import active_terms
+from jnst.objective.term import kind_of
+
+GIB = 2**30
+COPYING = ("wasserstein2", "covariance", "bn_statistics", "mean_std", "cmd")
+"""Style losses that copy the maps they look at, to centre them."""
+OTHER_IMAGES = 8
+"""Arrays of the image's size beside the optimiser's: the image, its average, the best
+and the last good one, the gradient, content, style, and one on its way."""
+CGROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+    ),
+)
+"""Where Linux tells what a container may have, and has: version 2, version 1."""
+
+
+class Need(NamedTuple):
+    """What a run needs at its largest size.
+
+    Attributes:
+      step: Bytes a pixel of what a step keeps.
+      state: Bytes a pixel of the state and of what it is compared with.
+      pixels: Pixels of all pictures together.
+    """
+
+    step: float
+    state: float
+    pixels: int
+
+    @property
+    def total(self) -> float:
+        """Bytes in all, without the weights and the process itself."""
+        return (self.step + self.state) * self.pixels
+
+
+def map_floats(params: Params, layers: list[str]) -> dict[str, float]:
+    """Count the floats of each layer's map a pixel of the image, as deep as asked.
+
+    Args:
+      params: Parameters of a network.
+      layers: Canonical names of the layers asked for.
+
+    Returns:
+      {layer: floats a pixel}, of all layers on the way.
+    """
+    names = layer_names(backbone_of(params))
+    depth = max((names.index(layer) for layer in layers), default=-1)
+    found, share, channels = {}, 1.0, 3
+    for name in names[: depth + 1]:
+        if name.startswith("conv"):
+            channels = params[name]["bias"].shape[0]
+        elif name.startswith("pool"):
+            share /= 4
+        found[name] = channels * share
+    return found
+
+
+def step_bytes(plan: Plan) -> float:
+    """Count the bytes a pixel that a step keeps; 0 for a user's own features."""
+    if not isinstance(plan.extract, Network):
+        return 0.0
+    fields, params = plan.recipe.objective, plan.extract.params
+    asked = {term.name: _layers(plan, term.layers) for term in _active(plan)}
+    maps = map_floats(params, [layer for each in asked.values() for layer in each])
+    kept = sum(size for name, size in maps.items() if name.startswith("conv"))
+    kept += sum(
+        maps[layer]
+        for term in _active(plan)
+        if term.loss in COPYING
+        for layer in asked[term.name]
+    )
+    return kept * (2 if fields.dtype == "bfloat16" else 4)
+
+
+def state_bytes(plan: Plan) -> float:
+    """Count the bytes a pixel of the optimiser, the images, the content's targets."""
+    fields = plan.recipe.optimization
+    image = jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
+    optimizer = make_optimizer(rule_of(fields), numbers_of(fields), 0)
+    state = jax.eval_shape(optimizer.init, image)
+    own = sum(x.size for x in jax.tree.leaves(state) if x.ndim > 1) / 16**2
+    targets = 0.0
+    if plan.content is not None and isinstance(plan.extract, Network):
+        for term in _active(plan):
+            if kind_of(term.loss) == "content":
+                layers = _layers(plan, term.layers)
+                maps = map_floats(plan.extract.params, layers)
+                targets += sum(maps[layer] for layer in layers)
+    shifts = max(1, plan.recipe.objective.shift_px)
+    return 4 * (own + 3 * OTHER_IMAGES + shifts * targets)
+
+
+def _active(plan: Plan) -> list:
+    return list(active_terms(plan.recipe.objective.terms))
+
+
+def _layers(plan: Plan, names: tuple[str, ...]) -> list[str]:
+    backbone = backbone_of(plan.extract.params)
+    return [canonical_layer(name, backbone) for name in names if name != IMAGE_LAYER]
+
+
+def need_of(plan: Plan) -> Need:
+    """Say what a plan needs at its largest size."""
+    shapes = [(stage.shape, *stage.styles) for stage in plan.stages]
+    pixels = max(int(np.prod(shape)) for shape, *_ in shapes) * (plan.batch or 1)
+    return Need(step_bytes(plan), state_bytes(plan), pixels)
+
+
+def available_bytes() -> int | None:
+    """Return the memory that this process may still take; None where nobody says.
+
+    On an accelerator that of its first device; else the least of what Linux says of the
+    machine and of the container.
+    """
+    if jax.default_backend() != "cpu":
+        stats = jax.devices()[0].memory_stats() or {}
+        limit = stats.get("bytes_limit")
+        return None if limit is None else limit - stats.get("bytes_in_use", 0)
+    found = []
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            found.append(int(line.split()[1]) * 1024)
+    for limit, usage in CGROUPS:
+        most, now = _read(limit).strip(), _read(usage).strip()
+        if most.isdigit() and now.isdigit():
+            found.append(int(most) - int(now))
+    return min(found, default=None)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def largest_side(plan: Plan, room: int) -> int:
+    """Return the longest side, a multiple of 16, of a picture like this that fits."""
+    need, (height, width) = need_of(plan), plan.stages[-1].shape
+    pixels = room / (need.step + need.state) / (plan.batch or 1)
+    ratio = max(height, width) / min(height, width)
+    return int((pixels * ratio) ** 0.5) // 16 * 16
+
+
+def check_fits(plan: Plan, *, room: int | None = None) -> None:
+    """Raise `ValueError` for a run that cannot fit, and say which size would.
+
+    Args:
+      plan: The plan.
+      room: Bytes there are; None for what `available_bytes` says.
+    """
+    room = available_bytes() if room is None else room
+    need = need_of(plan)
+    if room is None or need.total <= room:
+        return
+    height, width = plan.stages[-1].shape
+    raise ValueError(
+        f"a run at {width}x{height} needs about {need.total / GIB:.3g} GiB beside the "
+        f"weights, and {jax.devices()[0].device_kind} has {room / GIB:.3g} GiB free; "
+        f"size_px={largest_side(plan, room)} would fit; force=True (--force) tries it "
+        "all the same"
+    )
