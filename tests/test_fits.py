@@ -73,6 +73,8 @@ def test_the_least_of_what_linux_says_is_available(monkeypatch):
     told |= {"/sys/fs/cgroup/memory.max": "3000000\n"}
     told |= {"/sys/fs/cgroup/memory.current": "1000000\n"}
     assert fits.available_bytes() == 2_000_000
+    told["/sys/fs/cgroup/memory.stat"] = "anon 900000\ninactive_file 100000\n"
+    assert fits.available_bytes() == 2_100_000  # it would give up files it has read
     told["/sys/fs/cgroup/memory.max"] = "max\n"
     assert fits.available_bytes() == 4096 * 1024
     told.clear()

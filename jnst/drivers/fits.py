@@ -6,7 +6,7 @@ centred statistic looks at, and little else.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,13 +27,16 @@ OTHER_IMAGES = 8
 """Arrays of the image's size beside the optimiser's: the image, its average, the best
 and the last good one, the gradient, content, style, and one on its way."""
 CGROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup", "max", "current", "inactive_file"),
     (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory",
+        "limit_in_bytes",
+        "usage_in_bytes",
+        "total_inactive_file",
     ),
 )
-"""Where Linux tells what a container may have, and has: version 2, version 1."""
+"""Where Linux tells what a container may have, has, and has of files that it would give
+up (in memory.stat): version 2, version 1."""
 
 
 class Need(NamedTuple):
@@ -97,9 +100,12 @@ def step_bytes(plan: Plan) -> float:
 def state_bytes(plan: Plan) -> float:
     """Count the bytes a pixel of the optimiser, the images, the content's targets."""
     fields = plan.recipe.optimization
-    image = jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
-    optimizer = make_optimizer(rule_of(fields), numbers_of(fields), 0)
-    state = jax.eval_shape(optimizer.init, image)
+    rule, image = rule_of(fields), jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
+
+    def begin(numbers: dict[str, Any], image: Any) -> Any:
+        return make_optimizer(rule, numbers, 0).init(image)
+
+    state = jax.eval_shape(begin, numbers_of(fields), image)
     own = sum(x.size for x in jax.tree.leaves(state) if x.ndim > 1) / 16**2
     targets = 0.0
     if plan.content is not None and isinstance(plan.extract, Network):
@@ -138,15 +144,21 @@ def available_bytes() -> int | None:
         stats = jax.devices()[0].memory_stats() or {}
         limit = stats.get("bytes_limit")
         return None if limit is None else limit - stats.get("bytes_in_use", 0)
-    found = []
-    for line in _read("/proc/meminfo").splitlines():
-        if line.startswith("MemAvailable:"):
-            found.append(int(line.split()[1]) * 1024)
-    for limit, usage in CGROUPS:
-        most, now = _read(limit).strip(), _read(usage).strip()
+    free = _numbers("/proc/meminfo").get("MemAvailable:")
+    found = [] if free is None else [1024 * free]
+    for folder, limit, usage, reclaimable in CGROUPS:
+        most = _read(f"{folder}/memory.{limit}").strip()
+        now = _read(f"{folder}/memory.{usage}").strip()
         if most.isdigit() and now.isdigit():
-            found.append(int(most) - int(now))
+            files = _numbers(f"{folder}/memory.stat").get(reclaimable, 0)
+            found.append(int(most) - int(now) + files)
     return min(found, default=None)
+
+
+def _numbers(path: str) -> dict[str, int]:
+    """Read a file of names and numbers, a pair a line."""
+    lines = [line.split() for line in _read(path).splitlines()]
+    return {line[0]: int(line[1]) for line in lines if line[1:] and line[1].isdigit()}
 
 
 def _read(path: str) -> str:
