@@ -46,6 +46,11 @@ RUN_OPTIONS = (
     click.option("--plot", type=click.Path(), help="Losses over steps, .png."),
     click.option("--save-every", type=click.IntRange(0), default=0, metavar="N"),
     click.option("--weights", help="Name or path of a weights file."),
+    click.option(
+        "--devices",
+        metavar="N|RxC",
+        help="Split over N devices, or over rows x columns of them.",
+    ),
     click.option("--overwrite", is_flag=True, help="Replace files that exist."),
     losses_from,
     optimizer_from,
@@ -196,6 +201,7 @@ def transfer(
     plot: str | None = None,
     save_every: int = 0,
     weights: str | None = None,
+    devices: str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Check everything, run, and write what was asked for."""
@@ -221,6 +227,7 @@ def transfer(
             blend=_parse_blend(blend),
             shape=_parse_shape(shape),
             save_every=save_every,
+            devices=devices,
             **changes,
         )
         reporter.finish(result)
