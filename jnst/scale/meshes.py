@@ -26,7 +26,8 @@ def make_mesh(devices: Any, batch: int | None) -> Mesh | None:
 
     Args:
       devices: A number of devices; or numbers, as text "4x2" or a tuple: rows x columns
-        for one picture, batch x rows (x columns) for a batch. None for no mesh.
+        for one picture, batch x rows (x columns) for a batch. None for one device, or
+        for all where a run has several processes.
       batch: Number of pictures; None for one.
 
     Returns:
@@ -35,6 +36,8 @@ def make_mesh(devices: Any, batch: int | None) -> Mesh | None:
     Raises:
       ValueError: If it is something else, or more devices than JAX has.
     """
+    if devices is None and jax.process_count() > 1:
+        devices = jax.device_count()
     if devices is None:
         return None
     shape = mesh_shape(counts_of(devices), batch)
@@ -106,23 +109,23 @@ def mesh_shape(counts: tuple[int, ...], batch: int | None) -> tuple[int, int, in
     Raises:
       ValueError: If pictures do not divide, or there are more numbers than axes.
     """
+    first, *rest = counts
     if batch is None:
-        if len(counts) > 2:
+        if len(rest) > 1:
             raise ValueError(
                 f"devices={_text(counts)} is for a batch; one picture is split by rows "
                 "and columns, such as 4x2"
             )
-        return 1, counts[0], counts[1] if len(counts) > 1 else 1
-    if len(counts) == 1:
-        members = math.gcd(counts[0], batch)
-        return members, counts[0] // members, 1
-    if batch % counts[0]:
+        return 1, first, rest[0] if rest else 1
+    members = math.gcd(first, batch)
+    if not rest:
+        return members, first // members, 1
+    if batch % first:
         raise ValueError(
-            f"devices={_text(counts)} puts a batch on {counts[0]} groups of devices, "
-            f"which {batch} pictures do not divide into; use devices="
-            f"{math.gcd(counts[0], batch)}x{counts[1]}"
+            f"devices={_text(counts)} puts a batch on {first} groups of devices, which "
+            f"{batch} pictures do not divide into; use devices={members}x{rest[0]}"
         )
-    return counts[0], counts[1], counts[2] if len(counts) > 2 else 1
+    return first, rest[0], rest[1] if len(rest) > 1 else 1
 
 
 def _text(devices: Any) -> str:
