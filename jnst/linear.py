@@ -72,6 +72,19 @@ def merged(*shared: int) -> Batch:
     return batch
 
 
+def _lowering(way: Function, apart: Function) -> Any:
+    """Lower one way for one device, another for several."""
+    one, many = (mlir.lower_fun(f, multiple_results=False) for f in (way, apart))
+
+    def lower(context: Any, *operands: Any) -> Any:
+        known = context.module_context.axis_context
+        return (many if getattr(known, "num_devices", 1) > 1 else one)(
+            context, *operands
+        )
+
+    return lower
+
+
 def linear(
     name: str,
     function: Function,
@@ -79,6 +92,7 @@ def linear(
     *,
     batch: Batch = mapped,
     platforms: Mapping[str, Function] | None = None,
+    several: Function | None = None,
     like: Callable[..., Any] | None = None,
 ) -> Function:
     """Make a primitive of a function that is linear in some of its operands.
@@ -91,6 +105,8 @@ def linear(
         is not named here is frozen: it has no derivative.
       batch: What a batch of it is.
       platforms: By platform, another way to compute the same there.
+      several: Another way where a program is for several devices, and the platform
+        has none of its own.
       like: From the operands to the `ShapeDtypeStruct` of the result, where tracing the
         function for it would take long.
 
@@ -147,6 +163,6 @@ def linear(
     ways.update(platforms or {})
     WAYS[primitive] = ways
     for platform, way in ways.items():
-        lowering = mlir.lower_fun(way, multiple_results=False)
-        mlir.register_lowering(primitive, lowering, platform=platform)
+        apart = several if several and platform is None else way
+        mlir.register_lowering(primitive, _lowering(way, apart), platform=platform)
     return call

@@ -22,11 +22,12 @@ every_module = pytest.mark.parametrize("path", MODULES, ids=IDS)
 ORDER = (
     ("guesses",),
     ("base",),
-    ("bounds", "files", "memory", "linear"),
+    ("bounds", "files", "memory", "linear", "splitting"),
     ("fitting",),
     ("program",),
     ("image", "losses", "network"),
     ("weights", "objective", "data"),
+    ("scale",),
     ("loop", "metrics"),
     ("recipes",),
     ("drivers",),

@@ -73,7 +73,7 @@ def test_a_chip_of_unknown_memory_is_said_to_be_unknown():
 def test_without_libtpu_one_line_names_the_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"'v5e:2x2' needs libtpu; .*jnst\[tpu\]") as e:
-        topology.load_device("v5e:2x2")
+        topology.load_devices("v5e:2x2")
     assert "\n" not in str(e.value)
 
 
@@ -120,7 +120,7 @@ def topology_image(side):
 @needs_libtpu
 def test_an_unknown_topology_is_one_line():
     with pytest.raises(ValueError, match="no topology 'v5e:9x9x9'") as e:
-        topology.load_device("v5e:9x9x9")
+        topology.load_devices("v5e:9x9x9")
     assert "\n" not in str(e.value)
 
 
@@ -165,7 +165,7 @@ def test_what_would_time_is_refused_with_a_topology(capsys, option):
 @pytest.fixture
 def here(monkeypatch):
     """Lets this machine's CPU stand in for the topology's first device."""
-    monkeypatch.setattr(topology, "load_device", lambda name: jax.devices()[0])
+    monkeypatch.setattr(topology, "load_devices", lambda name: jax.devices())
     version = importlib.metadata.version
     monkeypatch.setattr(
         importlib.metadata,

@@ -2,12 +2,14 @@
 
 libtpu compiles ahead of time for a topology such as "v5e:2x2" on any machine, and its
 compiler says what the program would compute, move and keep. Nothing runs, no array is
-made: arguments are shapes. The program is that of one chip of the topology. To know
-the memory of another chip, add a row to `MEMORIES`.
+made: arguments are shapes. The program is that of one chip of the topology, or of many
+that the image is split over: then all is told of one of them. To know the memory of
+another chip, add a row to `MEMORIES`.
 """
 
 import dataclasses
 import importlib.util
+import math
 import os
 import re
 import time
@@ -17,9 +19,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.experimental import topologies
+from jax.sharding import Mesh, SingleDeviceSharding
 
 from jnst.base import Image, Params
 from jnst.bench.cases import Case
+from jnst.bench.collectives import exchanged
 from jnst.bench.flops import counted, step_flops
 from jnst.bench.measure import MIB, Row, loss_name, program_mib
 from jnst.bench.prepared import start_of
@@ -34,6 +38,8 @@ from jnst.objective.making import (
     weight_arrays,
 )
 from jnst.objective.value import Objective
+from jnst.scale.meshes import check_splits, counts_of, mesh_of, mesh_shape
+from jnst.splitting import lie
 
 # libtpu asks Google's metadata server where it is, and locks the TPU for one process:
 # compiling needs neither, and a lock left by a process before would end this one. The
@@ -78,14 +84,14 @@ def memory_gb(device_kind: str) -> float | None:
     return None
 
 
-def load_device(topology: str) -> Any:
-    """Return the first device of a topology, as a target to compile for.
+def load_devices(topology: str) -> list[Any]:
+    """Return the devices of a topology, as targets to compile for.
 
     Args:
       topology: A name libtpu knows, such as "v5e:2x2".
 
     Returns:
-      A `jax.Device` without hardware.
+      `jax.Device`s without hardware.
 
     Raises:
       ValueError: Without libtpu, or for a topology it does not know.
@@ -104,15 +110,18 @@ def load_device(topology: str) -> Any:
         raise ValueError(
             f"libtpu has no topology {topology!r}; one that it has is v5e:2x2 ({first})"
         ) from None
-    return found.devices[0]
+    return list(found.devices)
 
 
-def abstract_arguments(case: Case, params: Params) -> tuple[Objective, State]:
+def abstract_arguments(
+    case: Case, params: Params, *, mesh: Mesh | None = None
+) -> tuple[Objective, State]:
     """Return the shapes and types of what `run_chunk` takes, as a run makes it.
 
     Args:
       case: What to run.
       params: Parameters of the network; their shapes alone count.
+      mesh: Devices that the image is split over; None for one.
 
     Returns:
       Objective and state, of `jax.ShapeDtypeStruct`.
@@ -127,7 +136,7 @@ def abstract_arguments(case: Case, params: Params) -> tuple[Objective, State]:
     def make(params: Params, image: Image) -> tuple[Objective, State]:
         pictures = Pictures(image, [image], jnp.ones(1, jnp.float32))
         extract = make_network(params, fields)
-        structure = make_structure(fields, pictures, extract)
+        structure = make_structure(fields, pictures, extract, mesh=mesh)
         made = targets_and_turns(fields.shift_px, extract, pictures, structure)
         rest = *weight_arrays(fields.terms), pictures.shares, start_of(recipe, pictures)
         objective = Objective(extract, made[0], *rest, structure, made[1])
@@ -137,14 +146,14 @@ def abstract_arguments(case: Case, params: Params) -> tuple[Objective, State]:
     return jax.eval_shape(make, params, jax.ShapeDtypeStruct(shape, jnp.float32))
 
 
-def compile_for(case: Case, params: Params, length: int, device: Any) -> Any:
-    """Compile up to `length` steps of a case for one device, its state donated.
+def compile_for(case: Case, params: Params, length: int, where: Any) -> Any:
+    """Compile up to `length` steps of a case for devices, its state donated.
 
     Args:
       case: What to run, one image a program.
       params: Parameters of the network; their shapes alone count.
       length: Most steps that the program takes.
-      device: From `load_device`, or any device.
+      where: A device, from `load_devices` or any; or a mesh of several.
 
     Returns:
       A `jax.stages.Compiled`.
@@ -154,12 +163,17 @@ def compile_for(case: Case, params: Params, length: int, device: Any) -> Any:
     """
     if case.batch != 1:
         raise ValueError(f"a topology takes one image a program, got {case.batch}")
-    sharding = jax.sharding.SingleDeviceSharding(device)
+    mesh = where if isinstance(where, Mesh) else None
+    if mesh is not None:
+        check_splits(case.recipe.objective, mesh, [(case.size_px, case.size_px)])
+
+    def placed(x: Any) -> Any:
+        how = lie(x.shape, mesh, batch=None) if mesh else SingleDeviceSharding(where)
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=how)
+
     count = jax.ShapeDtypeStruct((), jnp.int32)
-    arguments = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        (*abstract_arguments(case, params), count),
-    )
+    known = abstract_arguments(case, params, mesh=mesh)
+    arguments = jax.tree.map(placed, (*known, count))
     jitted = jax.jit(run_chunk, static_argnums=3, donate_argnums=1)
     return jitted.lower(*arguments, length).compile()
 
@@ -197,21 +211,34 @@ def accounts(program: Any, by_hand: float | None, hbm_gb: float | None) -> Row:
     }
 
 
+def _where(known: Sequence[Any], topology: str, devices: Any) -> Any:
+    """Return the first device of a topology, or the mesh asked for."""
+    if devices is None:
+        return known[0]
+    shape = mesh_shape(counts_of(devices), None)
+    asked = math.prod(shape)
+    if asked > len(known):
+        raise ValueError(f"--devices needs {asked} chips, {topology} has {len(known)}")
+    return mesh_of(known[:asked], shape)
+
+
 def topology_rows(
     topology: str,
     cases: Sequence[Case],
     params: Params,
     *,
     chunks: Sequence[int] = (1,),
+    devices: Any = None,
     on_case: Callable[[Case, int], None] | None = None,
 ) -> Iterator[Row]:
     """Compile cases for one chip of a topology, one after the other.
 
     Args:
-      topology: As in `load_device`.
+      topology: As in `load_devices`.
       cases: What to compile.
       params: Parameters of the network; their shapes alone count.
       chunks: Steps in a program; more than 1 is a scanned chunk.
+      devices: Chips to split the image over, as in `make_mesh`; one if absent.
       on_case: Called with a case and its steps before it is compiled.
 
     Yields:
@@ -220,16 +247,18 @@ def topology_rows(
     Raises:
       ValueError: Without libtpu, for an unknown topology or an impossible case.
     """
-    device = load_device(topology)
-    kind = device.device_kind
+    known = load_devices(topology)
+    where, kind = _where(known, topology, devices), known[0].device_kind
+    chips = where.size if isinstance(where, Mesh) else 1
     for case in cases:
         for length in chunks:
             if on_case:
                 on_case(case, length)
             start = time.perf_counter()
-            program = compile_for(case, params, length, device)
+            program = compile_for(case, params, length, where)
             seconds = time.perf_counter() - start
             by_hand = step_flops(case.recipe, params, case.size_px)
+            share = by_hand / chips if by_hand else None
             yield {
                 "topology": topology,
                 "device_kind": kind,
@@ -242,5 +271,7 @@ def topology_rows(
                 "chunk": length,
                 "flops_counted": counted(case.recipe),
                 "compile_s": seconds,
-                **accounts(program, by_hand, memory_gb(kind)),
+                "chips": chips,
+                **accounts(program, share, memory_gb(kind)),
+                **exchanged(program),
             }

@@ -49,6 +49,11 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Compile for an absent TPU such as v5e:2x2, and time nothing.",
 )
+@click.option(
+    "--devices",
+    metavar="N|RxC",
+    help="With --topology: split over N chips, or over rows x columns of them.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 def bench(settings: Sequence[str], **options: Any) -> int:
     """Measure one step: its time, its speed, its share of the device's peak.
@@ -66,6 +71,8 @@ def bench(settings: Sequence[str], **options: Any) -> int:
 
         check_untimed(options)
         return compile_cases(choose_cases(settings, options), settings, options)
+    if options["devices"]:
+        raise ValueError("--devices goes with --topology: leave it out, or add that")
     from jnst.bench.against import compare_rows, differences, is_slower
     from jnst.bench.networks import load_network
     from jnst.bench.prepared import check_case

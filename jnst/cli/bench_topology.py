@@ -30,6 +30,8 @@ COLUMNS = {
     "temp MiB": ("temp_mib", 1.0, ".0f"),
     "peak MiB": ("peak_mib", 1.0, ".0f"),
     "fits": ("fits", None, ""),
+    "collectives": ("collective_count", 1.0, "d"),
+    "their MiB": ("collective_mib", 1.0, ".1f"),
 }
 
 
@@ -65,13 +67,13 @@ def compile_cases(
 
     from jnst.bench.networks import RANDOM, load_network
     from jnst.bench.session import case_name
-    from jnst.bench.topology import load_device, topology_rows
+    from jnst.bench.topology import load_devices, topology_rows
     from jnst.files import write_json
 
     # Nothing runs: a device that is there would only be held from others.
     jax.config.update("jax_platforms", "cpu")
     name = options["topology"]
-    load_device(name)  # raises before the work of loading weights
+    load_devices(name)  # raises before the work of loading weights
     params, known = load_network(options["weights"] or RANDOM)
     bar = tqdm(total=len(cases) * len(CHUNKS), unit="program", leave=False)
 
@@ -80,7 +82,8 @@ def compile_cases(
 
     rows: list[Row] = []
     document = {}
-    for row in topology_rows(name, cases, params, chunks=CHUNKS, on_case=show_case):
+    how: dict[str, Any] = {"chunks": CHUNKS, "devices": options["devices"]}
+    for row in topology_rows(name, cases, params, **how, on_case=show_case):
         bar.update()
         rows.append(row)
         document = make_document(rows, known, {**options, "settings": list(settings)})

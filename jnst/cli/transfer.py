@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import click
 
 from jnst.cli.own import losses_from, optimizer_from
-from jnst.cli.progress import Reporter
+from jnst.cli.processes import processes_from, team_of, together
 
 
 class Outputs(NamedTuple):
@@ -46,8 +46,14 @@ RUN_OPTIONS = (
     click.option("--plot", type=click.Path(), help="Losses over steps, .png."),
     click.option("--save-every", type=click.IntRange(0), default=0, metavar="N"),
     click.option("--weights", help="Name or path of a weights file."),
+    click.option(
+        "--devices",
+        metavar="N|RxC",
+        help="Split over N devices, or over rows x columns of them.",
+    ),
     click.option("--overwrite", is_flag=True, help="Replace files that exist."),
     click.option("--force", is_flag=True, help="Try what cannot fit the memory."),
+    processes_from,
     losses_from,
     optimizer_from,
 )
@@ -64,18 +70,18 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("content", type=click.Path())
 @click.argument("styles", type=click.Path(), nargs=-1, required=True)
 @run_options
-def stylize(content: str, styles: tuple[str, ...], **options: Any) -> None:
+def stylize(content: str, styles: tuple[str, ...], **options: Any) -> int:
     """Give the picture CONTENT the style of the picture STYLE, or of several."""
-    transfer(content, styles, None, **options)
+    return transfer(content, styles, None, **options)
 
 
 @click.command()
 @click.argument("styles", type=click.Path(), nargs=-1, required=True)
 @click.option("--shape", metavar="HxW", help="Height and width in pixels.")
 @run_options
-def texture(styles: tuple[str, ...], shape: str | None, **options: Any) -> None:
+def texture(styles: tuple[str, ...], shape: str | None, **options: Any) -> int:
     """Make a new texture like the picture STYLE, or like several."""
-    transfer(None, styles, shape, **options)
+    return transfer(None, styles, shape, **options)
 
 
 def _parse_shape(text: str | None) -> tuple[int, int] | None:
@@ -197,12 +203,18 @@ def transfer(
     plot: str | None = None,
     save_every: int = 0,
     weights: str | None = None,
+    devices: str | None = None,
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process_id: int | None = None,
     overwrite: bool = False,
     force: bool = False,
-) -> None:
+) -> int:
     """Check everything, run, and write what was asked for."""
+    team = team_of(coordinator, processes, process_id)
     outputs = Outputs(output, history, plot, save_every, overwrite)
-    check_outputs(outputs)
+    if not process_id:  # the first writes, and may have begun to
+        check_outputs(outputs)
     from jnst.drivers.transfer import stylize as run
     from jnst.program import keep_programs
 
@@ -212,7 +224,8 @@ def transfer(
         changes, steps=steps, init=init, seed=seed, size_px=size_px, weights=weights
     )
     keep_programs()
-    with Reporter(outputs) as reporter:
+
+    def both(reporter: Any) -> None:
         result = run(
             content,
             list(styles),
@@ -224,6 +237,9 @@ def transfer(
             shape=_parse_shape(shape),
             save_every=save_every,
             force=force,
+            devices=devices,
             **changes,
         )
         reporter.finish(result)
+
+    return together(team, outputs, both)

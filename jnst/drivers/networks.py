@@ -98,8 +98,10 @@ class Seen(NamedTuple):
     check: Callable[[Shape], None]
 
 
-def vgg_of(weights: Any, recipe: Recipe, reference: ObjectiveFields) -> Seen:
-    """Load a VGG and prepare it for a recipe.
+def vgg_of(
+    weights: Any, recipe: Recipe, reference: ObjectiveFields, *, spread: bool = False
+) -> Seen:
+    """Load a VGG and prepare it for a recipe, to be `spread` over devices or not.
 
     Raises:
       FileNotFoundError: If there are no weights.
@@ -118,7 +120,7 @@ def vgg_of(weights: Any, recipe: Recipe, reference: ObjectiveFields) -> Seen:
         if min(shape) < least:
             raise ValueError(too_small(shape, why, least))
 
-    network = make_network(params, fields, also=also)
+    network = make_network(params, fields, also=also, spread=spread)
     return Seen(network, np.asarray(zero, np.float32), known, least, why, check)
 
 

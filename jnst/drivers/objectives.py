@@ -36,6 +36,7 @@ def make_objective(
     extract: Callable[..., Any] | None = None,
     blend: Sequence[float] | None = None,
     shape: tuple[int, int] | None = None,
+    devices: int | str | Sequence[int] | None = None,
     **changes: Unpack[RunChanges],
 ) -> Objective:
     """Make what `stylize` minimises at its full size, as a value.
@@ -49,6 +50,7 @@ def make_objective(
       extract: Features of one's own.
       blend: Weight of each style.
       shape: Height and width of a texture.
+      devices: Devices to split it over.
       **changes: Any field of `Recipe`, by its flat name; `init` may be an image.
 
     Returns:
@@ -59,7 +61,7 @@ def make_objective(
       ValueError: For anything no run could use.
       FileNotFoundError: For a missing image, or no weights anywhere.
     """
-    asked = size_px, weights, extract, None, blend, shape
+    asked = size_px, weights, extract, None, blend, shape, devices
     plan = _plan(Request(content, style, recipe, *asked), {**changes})
     return objective_at(plan, plan.stages[-1], steps=plan.recipe.schedule.steps)[0]
 
@@ -74,6 +76,7 @@ def coarse_to_fine(
     extract: Callable[..., Any] | None = None,
     blend: Sequence[float] | None = None,
     shape: tuple[int, int] | None = None,
+    devices: int | str | Sequence[int] | None = None,
     **changes: Unpack[RunChanges],
 ) -> list[Size]:
     """List the sizes that `stylize` goes through, for `jnst.iterate`.
@@ -87,6 +90,7 @@ def coarse_to_fine(
       extract: Features of one's own.
       blend: Weight of each style.
       shape: Height and width of a texture.
+      devices: Devices to split it over.
       **changes: Any field of `Recipe`.
 
     Returns:
@@ -97,7 +101,7 @@ def coarse_to_fine(
       ValueError: For anything no run could use.
       FileNotFoundError: For a missing image, or no weights anywhere.
     """
-    asked = size_px, weights, extract, None, blend, shape
+    asked = size_px, weights, extract, None, blend, shape, devices
     return sizes_of(_plan(Request(content, style, recipe, *asked), {**changes}), [])
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import PyTree
 
 from jnst.base import Number, check_one_of
@@ -32,6 +33,7 @@ from jnst.recipes.changing import changed, named, resolve
 from jnst.recipes.recipe import Recipe
 from jnst.recipes.schedule import Source, Stage
 from jnst.recipes.table import RECIPES
+from jnst.scale.meshes import check_splits, make_mesh
 
 Share = Annotated[Number, Range(0, text="weights >= 0 with a sum above 0")]
 
@@ -54,6 +56,7 @@ class Plan:
       init: What was given for it.
       extract: Where features come from.
       zero: Colour that the network sees as zero.
+      mesh: Devices that the run is split over; None for one.
     """
 
     stages: list[Stage]
@@ -69,6 +72,7 @@ class Plan:
     init: Any
     extract: PyTree
     zero: np.ndarray
+    mesh: Mesh | None = None
 
     @property
     def batch(self) -> int | None:
@@ -139,6 +143,7 @@ class Request(NamedTuple):
       init: First image.
       blend: Weight of each style.
       shape: Height and width of a texture.
+      devices: Devices to split the run over; None for one.
     """
 
     content: Any
@@ -150,6 +155,7 @@ class Request(NamedTuple):
     init: ImageLike | None = None
     blend: Sequence[float] | None = None
     shape: tuple[int, int] | None = None
+    devices: Any = None
 
 
 def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
@@ -174,13 +180,16 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
     chosen, first, told = _initial(chosen, init, content, batch)
     chosen = without_content(chosen) if source is None else chosen
     reference = _reference(recipe).objective
+    mesh = make_mesh(request.devices, batch)
     if extract is not None:
         seen = own_of(extract, chosen)
     else:
-        seen = vgg_of(weights, chosen, reference)
+        seen = vgg_of(weights, chosen, reference, spread=mesh is not None)
     found = plan_stages(Given(source, styles, shape), chosen.schedule, seen)
     if extract is not None:
         chosen = with_layers(chosen, seen.extract, found[-1].shape)
+    if mesh is not None:
+        check_splits(chosen.objective, mesh, [stage.shape for stage in found])
     release_freed()
     return Plan(
         stages=found,
@@ -196,6 +205,7 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
         init=told,
         extract=seen.extract,
         zero=seen.zero,
+        mesh=mesh,
     )
 
 

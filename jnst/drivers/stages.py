@@ -111,7 +111,8 @@ def objective_at(
     """
     pictures = pictures_at(plan, stage)
     start = start_at(plan, stage, pictures, steps or stage.steps)
-    return build(plan.recipe.objective, plan.extract, pictures, start)
+    fields = plan.recipe.objective
+    return build(fields, plan.extract, pictures, start, mesh=plan.mesh)
 
 
 def sizes_of(plan: Plan, clock: list[float]) -> list[Size]:

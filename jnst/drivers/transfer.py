@@ -38,6 +38,7 @@ def stylize(
     save_every: int = 0,
     extract: Callable[..., Any] | None = None,
     force: bool = False,
+    devices: int | str | Sequence[int] | None = None,
     **changes: Unpack[Changes],
 ) -> Result:
     """Optimise an image to have the content of one image and the style of others.
@@ -66,6 +67,8 @@ def stylize(
       extract: Function from an image [1, H, W, 3] in [0, 1] to {name: features
         [1, h, w, C]}, in place of VGG19; layers are its keys.
       force: Whether to try what cannot fit the memory there is.
+      devices: Devices to split the run over, the same to rounding as on one: a number,
+        or "4x2" for rows x columns of one picture, batch x rows of a batch.
       **changes: Any field of `Recipe`, by its flat name.
 
     Returns:
@@ -79,7 +82,7 @@ def stylize(
     save_every = fit("save_every", save_every, Annotated[int, NATURAL])
     fields: dict[str, Any] = {"steps": steps, "seed": seed}
     given = {k: v for k, v in fields.items() if v is not None}
-    asked = size_px, weights, extract, init, blend, shape
+    asked = size_px, weights, extract, init, blend, shape, devices
     plan = make_plan(Request(content, style, recipe, *asked), {**changes, **given})
     if not force:
         check_fits(plan)

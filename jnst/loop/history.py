@@ -8,6 +8,7 @@ from jaxtyping import Array
 
 from jnst.loop.state import State
 from jnst.objective.value import Objective
+from jnst.splitting import fetched
 
 History = dict[str, np.ndarray]
 """Losses by term: [steps], or [N, steps] for a batch."""
@@ -68,6 +69,6 @@ def check_finite(objective: Objective, state: State, history: History) -> None:
     message = _advice(objective, state, at, term, float(found["loss"][at]))
     if objective.structure.batch is not None:
         message = f"picture {member} of the batch: {message}"
-    good = jax.device_get(state.good).reshape(-1, *state.good.shape[-3:])[member]
+    good = fetched(state.good).reshape(-1, *state.good.shape[-3:])[member]
     good = np.clip(good / objective.structure.pixel_scale, 0, 1)
     raise NonFiniteLossError(message, good, {k: v[: at + 1] for k, v in found.items()})

@@ -20,6 +20,7 @@ from jnst.loop.step import run_chunk
 from jnst.memory import release_freed
 from jnst.objective.value import Objective
 from jnst.program import compiled
+from jnst.splitting import fetched
 
 PIXEL_STEPS = {"cpu": 1e5}
 """Pixels times steps between two looks: about half a second on two cores."""
@@ -221,7 +222,7 @@ def advance(
         parts.append((few, losses))
     state = jax.block_until_ready(state)
     return state, join([
-        {name: values[..., :few] for name, values in jax.device_get(losses).items()}
+        {name: values[..., :few] for name, values in fetched(losses).items()}
         for few, losses in parts
     ])  # fmt: skip
 

@@ -11,6 +11,7 @@ from jaxtyping import PyTree
 from jnst.base import Image
 from jnst.loop.state import State, begin
 from jnst.objective.value import Objective
+from jnst.splitting import BATCH, kept
 
 
 def _resize(image: Image, shape: tuple[int, int], method: str) -> Image:
@@ -87,6 +88,7 @@ def resized(objective: Objective, state: State) -> State:
       as long as Adam remembers, half as long where there are twice the pixels.
     """
     shape, scale = objective.start.shape, objective.structure.pixel_scale
+    mesh = objective.structure.mesh
 
     def one(state: State) -> State:
         image = _resize(state.ema / (1 - state.ema_left), shape, "cubic")
@@ -94,11 +96,15 @@ def resized(objective: Objective, state: State) -> State:
             image = jnp.clip(image, 0, scale)
         fresh = begin(image, state.rule, state.numbers, state.key)
         rescale = state.rule.moments == "rescaled"
-        kept = {k: getattr(state, k) for k in ("step", "end", "cooldown")}
+        same = {k: getattr(state, k) for k in ("step", "end", "cooldown")}
         optimizer = carried(
             state.optimizer, fresh.optimizer, state.image, shape, rescale
         )
-        return dataclasses.replace(fresh, optimizer=optimizer, **kept)
+        after = dataclasses.replace(fresh, optimizer=optimizer, **same)
+        return kept(after, mesh)
 
-    state = one(state) if objective.structure.batch is None else jax.vmap(one)(state)
+    if objective.structure.batch is None:
+        state = one(state)
+    else:
+        state = jax.vmap(one, spmd_axis_name=BATCH if mesh else None)(state)
     return jax.tree.map(jnp.copy, state)

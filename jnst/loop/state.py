@@ -18,6 +18,7 @@ from jnst.base import Image, check_one_of
 from jnst.loop.initial import INITS
 from jnst.loop.optimizers import NUMBERS, Rule, factory_of, make_optimizer
 from jnst.objective.value import Objective, as_images
+from jnst.splitting import BATCH, fetched, kept
 
 
 class Begin(NamedTuple):
@@ -205,13 +206,15 @@ def init(
 
     def one(start: Start, seed: Array) -> State:
         first = first_image(start, jax.random.key(seed)) * structure.pixel_scale
-        return begin(first, rule, start.numbers, jax.random.key(seed + 1))
+        state = begin(first, rule, start.numbers, jax.random.key(seed + 1))
+        return kept(state, structure.mesh)
 
     if structure.batch is None:
         state = one(start, seeds)
     else:
         axes = _one_or_each(start)
-        state = jax.vmap(one, in_axes=(axes, 0))(start, seeds)
+        name = BATCH if structure.mesh else None
+        state = jax.vmap(one, in_axes=(axes, 0), spmd_axis_name=name)(start, seeds)
     return jax.tree.map(jnp.copy, state)
 
 
@@ -264,5 +267,5 @@ def on_host(objective: Objective, state: State) -> np.ndarray:
         state.best_loss if chosen else None,
     )
     scale = objective.structure.pixel_scale
-    image, *rest = jax.device_get(known)
+    image, *rest = fetched(known)
     return _picture(image, *rest, returns=returns, scale=scale, xp=np)

@@ -19,6 +19,7 @@ from jnst.objective.value import (
     over_batch,
     terms_at,
 )
+from jnst.splitting import kept
 
 Losses = dict[str, Array]
 
@@ -114,7 +115,7 @@ def _step(objective: Objective, state: State) -> tuple[State, Losses]:
     )
     if objective.structure.diagnostics:
         found = found | diagnose(objective, state.image, key)
-    return new, {"loss": loss, **found}
+    return kept(new, objective.structure.mesh), {"loss": loss, **found}
 
 
 @jax.jit

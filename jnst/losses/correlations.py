@@ -22,11 +22,10 @@ from jnst.base import (
     Scalar,
     as_statistics_dtype,
     check_one_of,
-    matmul,
     vdot,
 )
 from jnst.losses.gram import gram_matrix
-from jnst.losses.vectors import position_vectors
+from jnst.losses.products import cross_products
 
 GUIDED_SCALINGS = {"formula": 4.0, "code": 1.0}
 
@@ -45,8 +44,7 @@ class GuidedStatistic(NamedTuple):
 
 def _products(first: FeatureMap, second: FeatureMap) -> Float[Array, "c d"]:
     """Average the outer products of two maps of one size, position by position."""
-    ours, theirs = position_vectors(first), position_vectors(second)
-    return matmul(ours.T, theirs) / ours.shape[0]
+    return cross_products(first, second) / (first.shape[1] * first.shape[2])
 
 
 def shifted_side(*, offsets: Sequence[int] = (1,)) -> int:
@@ -228,20 +226,24 @@ def guided_grams(features: FeatureMap, *, masks: Any = None) -> GuidedStatistic:
     Raises:
       ValueError: If the masks are not [R, H, W].
     """
-    vectors = position_vectors(features)
+    maps = as_statistics_dtype(features)
     _, height, width, _ = features.shape
     masks = jnp.asarray(jnp.ones((1, height, width)) if masks is None else masks)
     if masks.ndim != 3:
         raise ValueError(f"masks must be [regions, H, W], got {masks.shape}")
-    masks = masks.astype(vectors.dtype)
+    masks = masks.astype(maps.dtype)
     if masks.shape[1:] != (height, width):
         masks = jax.image.resize(masks, (masks.shape[0], height, width), "linear")
-    squares = masks.reshape(-1, height * width) ** 2
-    totals = jnp.sum(squares, axis=1)
+    squares = masks**2
+    totals = jnp.sum(squares, axis=(1, 2))
     present = totals > 0
-    weights = squares / jnp.where(present, totals, 1)[:, None]
-    matrix = jax.checkpoint(lambda each: matmul((vectors * each[:, None]).T, vectors))
-    return GuidedStatistic(jax.lax.map(matrix, weights), present.astype(vectors.dtype))
+    weights = squares / jnp.where(present, totals, 1)[:, None, None]
+
+    @jax.checkpoint
+    def matrix(each: Array) -> Array:
+        return cross_products(maps * each[None, :, :, None], maps)
+
+    return GuidedStatistic(jax.lax.map(matrix, weights), present.astype(maps.dtype))
 
 
 def guided_gram(

@@ -13,10 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jnst.base import FeatureMap, Scalar, check_one_of, check_positive, matmul, vdot
+from jnst.base import (
+    FeatureMap,
+    Scalar,
+    as_statistics_dtype,
+    check_one_of,
+    check_positive,
+    matmul,
+    vdot,
+)
 from jnst.losses.gram import gram_matrix
 from jnst.losses.picking import taken, taken_once
-from jnst.losses.vectors import position_vectors
 
 Vectors = Float[Array, "_ _"]
 BLOCK_ENTRIES = 2**22
@@ -38,7 +45,7 @@ class Moments(NamedTuple):
 
 def mean_vector(features: FeatureMap) -> Float[Array, "c"]:
     """Average the feature vectors of a map [1, H, W, C]."""
-    return jnp.mean(position_vectors(features), axis=0)
+    return jnp.mean(as_statistics_dtype(features), axis=(0, 1, 2))
 
 
 def mmd_linear(statistic: Float[Array, "c"], target: Float[Array, "c"]) -> Scalar:

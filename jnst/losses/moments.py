@@ -10,13 +10,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jnst.base import FeatureMap, Scalar, check_one_of
+from jnst.base import FeatureMap, Scalar, as_statistics_dtype, check_one_of
 from jnst.losses.elementwise import power
-from jnst.losses.vectors import position_vectors
 
 MEAN_STD_FORMS = ("paper", "lua", "pytorch")
 SQUASHES = {"sigmoid": jax.nn.sigmoid, "none": lambda x: x}
 PYTORCH_EPSILON = 1e-5
+POSITIONS = (0, 1, 2)
+"""Axes of a map's positions. Not joined to one: a map split over devices stays so."""
 
 
 class MeanStd(NamedTuple):
@@ -52,13 +53,14 @@ def mean_and_std(features: FeatureMap, *, form: str = "paper") -> MeanStd:
       ValueError: For an unknown form.
     """
     check_one_of("form of mean_std", form, MEAN_STD_FORMS)
-    vectors = position_vectors(features)
-    mean = jnp.mean(vectors, axis=0)
-    squares = jnp.sum((vectors - mean.reshape(1, -1)) ** 2, axis=0)
+    maps = as_statistics_dtype(features)
+    positions = maps.shape[1] * maps.shape[2]
+    mean = jnp.mean(maps, axis=POSITIONS)
+    squares = jnp.sum((maps - mean[None, None, None]) ** 2, axis=POSITIONS)
     if form == "pytorch":
-        variance = squares / max(1, vectors.shape[0] - 1)
+        variance = squares / max(1, positions - 1)
         return MeanStd(mean, jnp.sqrt(variance + PYTORCH_EPSILON))
-    return MeanStd(mean, power(squares / vectors.shape[0], 0.5))
+    return MeanStd(mean, power(squares / positions, 0.5))
 
 
 def channel_mean_std(features: FeatureMap) -> MeanStd:
@@ -132,10 +134,10 @@ def central_moments(
     check_one_of("squash of cmd", squash, SQUASHES)
     if moments < 1:
         raise ValueError(f"moments of cmd must be at least 1, got {moments}")
-    vectors = SQUASHES[squash](position_vectors(features))
-    mean = jnp.mean(vectors, axis=0)
-    centred = vectors - mean.reshape(1, -1)
-    higher = [jnp.mean(centred**k, axis=0) for k in range(2, moments + 1)]
+    maps = SQUASHES[squash](as_statistics_dtype(features))
+    mean = jnp.mean(maps, axis=POSITIONS)
+    centred = maps - mean[None, None, None]
+    higher = [jnp.mean(centred**k, axis=POSITIONS) for k in range(2, moments + 1)]
     return jnp.stack([mean, *higher])
 
 

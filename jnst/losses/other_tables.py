@@ -44,6 +44,7 @@ CONTENT_LOSSES: dict[str, ContentLoss] = {
         "Kolkin et al, CVPR 2019, eq. 8; nkolkin13/STROTSS",
         "cosine distances among the image's own positions",
         keyed=True,
+        whole="it picks positions from the whole map",
     ),
     "laplacian": ContentLoss(
         photorealism.laplacian,

@@ -19,9 +19,9 @@ from jaxtyping import Array, Float
 
 from jnst.base import HIGHEST, FeatureMap, as_statistics_dtype, matmul, statistics_dtype
 from jnst.linear import linear
-from jnst.losses.vectors import position_vectors
 
 Matrix = Float[Array, "c c"]
+Products = Float[Array, "_ _"]
 Vector = Float[Array, "c"]
 
 
@@ -33,11 +33,11 @@ class Form(NamedTuple):
       pull: From a map and a matrix S [C, D] to F S, of the map's type.
     """
 
-    products: Callable[[FeatureMap, FeatureMap], Matrix]
+    products: Callable[[FeatureMap, FeatureMap], Products]
     pull: Callable[[FeatureMap, Matrix], FeatureMap]
 
 
-def _matrix_products(left: FeatureMap, right: FeatureMap) -> Matrix:
+def _matrix_products(left: FeatureMap, right: FeatureMap) -> Products:
     return lax.dot_general(
         left.reshape(-1, left.shape[-1]),
         right.reshape(-1, right.shape[-1]),
@@ -47,16 +47,26 @@ def _matrix_products(left: FeatureMap, right: FeatureMap) -> Matrix:
     )
 
 
+def _split_products(left: FeatureMap, right: FeatureMap) -> Products:
+    return lax.dot_general(
+        left,
+        right,
+        (((0, 1, 2), (0, 1, 2)), ((), ())),
+        precision=HIGHEST,
+        preferred_element_type=statistics_dtype(left),
+    )
+
+
 def _matrix_pull(features: FeatureMap, matrix: Matrix) -> FeatureMap:
-    pulled = matmul(position_vectors(features), matrix)
-    return pulled.reshape(features.shape).astype(features.dtype)
+    pulled = matmul(as_statistics_dtype(features), matrix[None, None])
+    return pulled.astype(features.dtype)
 
 
 # Kernel [1, 1, C, C]: channels stand in for the batch, the image is the window.
 _KERNEL_GRADIENT = lax.ConvDimensionNumbers((3, 0, 1, 2), (3, 0, 1, 2), (2, 3, 0, 1))
 
 
-def _convolution_products(left: FeatureMap, right: FeatureMap) -> Matrix:
+def _convolution_products(left: FeatureMap, right: FeatureMap) -> Products:
     products = lax.conv_general_dilated(
         left,
         right,
@@ -84,16 +94,20 @@ def _convolution_pull(features: FeatureMap, matrix: Matrix) -> FeatureMap:
 FORMS: dict[str, Form] = {
     "matrix": Form(_matrix_products, _matrix_pull),
     "convolution": Form(_convolution_products, _convolution_pull),
+    "split": Form(_split_products, _matrix_pull),
 }
 FORM_BY_PLATFORM = {"tpu": "convolution"}
 """Key of `FORMS` for a platform that is not served best by "matrix"."""
+SPLIT_FORM = "split"
+"""The same for a program of several devices: joined to one axis, rows and columns could
+not stay apart on the devices, and each would get the whole map."""
 
 
 def _others(part: str) -> dict[str, Any]:
     return {k: getattr(FORMS[form], part) for k, form in FORM_BY_PLATFORM.items()}
 
 
-_cross = linear(
+cross_products = linear(
     "cross_products",
     _matrix_products,
     {
@@ -101,13 +115,14 @@ _cross = linear(
         1: lambda cotangent, left: _pull(left, cotangent),
     },
     platforms=_others("products"),
+    several=FORMS[SPLIT_FORM].products,
 )
 _pull = linear(
     "pulled_products",
     _matrix_pull,
     {
         0: lambda cotangent, matrix: _pull(cotangent, matrix.T),
-        1: lambda cotangent, features: _cross(features, cotangent),
+        1: lambda cotangent, features: cross_products(features, cotangent),
     },
     platforms=_others("pull"),
 )
@@ -126,14 +141,14 @@ def outer_products(features: FeatureMap) -> Matrix:
     Returns:
       F^T F for F of shape [H W, C], in float32 for bfloat16 maps.
     """
-    return _cross(features, features)
+    return cross_products(features, features)
 
 
 @outer_products.defjvp
 def _tangent(
     primals: tuple[FeatureMap], tangents: tuple[FeatureMap]
 ) -> tuple[Matrix, Matrix]:
-    half = _cross(primals[0], tangents[0])
+    half = cross_products(primals[0], tangents[0])
     return outer_products(primals[0]), half + half.T
 
 
@@ -160,5 +175,5 @@ def _centred_tangent(
     primals: tuple[FeatureMap], tangents: tuple[FeatureMap]
 ) -> tuple[tuple[Vector, Matrix], tuple[Vector, Matrix]]:
     mean, products = centred_products(*primals)
-    half = _cross(primals[0] - mean[None, None, None], tangents[0])
+    half = cross_products(primals[0] - mean[None, None, None], tangents[0])
     return (mean, products), (jnp.mean(tangents[0], axis=(0, 1, 2)), half + half.T)

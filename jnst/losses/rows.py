@@ -36,6 +36,7 @@ class StyleLoss(NamedTuple):
       blend: Averages several statistics with weights into one, where the source does
         so; None where only distances can be averaged.
       least: From options to the fewest positions a side of a map; None for 1.
+      whole: Why a map cannot be split over devices; empty where it can.
     """
 
     statistic: Callable[..., Statistic]
@@ -47,6 +48,7 @@ class StyleLoss(NamedTuple):
     joint: bool = False
     blend: Callable[..., Statistic] | None = None
     least: Callable[..., int] | None = None
+    whole: str = ""
 
 
 def content_itself(content: Any, style: Any) -> Any:
@@ -67,6 +69,7 @@ class ContentLoss(NamedTuple):
       keyed: Whether `distance` takes `key`, a PRNG key folded with the step.
       needs_style: Whether `target` reads the style's features.
       least: From options to the fewest positions a side of a map; None for 1.
+      whole: Why a map cannot be split over devices; empty where it can.
     """
 
     distance: Callable[..., Scalar]
@@ -76,6 +79,7 @@ class ContentLoss(NamedTuple):
     keyed: bool = False
     needs_style: bool = False
     least: Callable[..., int] | None = None
+    whole: str = ""
 
 
 class ImageLoss(NamedTuple):
@@ -89,6 +93,7 @@ class ImageLoss(NamedTuple):
       constants: Makes constants from the content image [1, H, W, 3] in [0, 1], once a
         size; None where the image alone will do.
       least: From options to the fewest pixels a side; None for 1.
+      whole: Why a map cannot be split over devices; empty where it can.
     """
 
     value: Callable[..., Scalar]
@@ -96,6 +101,7 @@ class ImageLoss(NamedTuple):
     captures: str = ""
     constants: Callable[..., Any] | None = None
     least: Callable[..., int] | None = None
+    whole: str = ""
 
 
 def option_names(*functions: Callable[..., Any]) -> list[str]:

@@ -17,6 +17,15 @@ from jnst.losses import (
 from jnst.losses.rows import StyleLoss
 from jnst.losses.vectors import blend_leaves, position_vectors
 
+# Why a map cannot be split over devices: XLA would gather it on each of them, or (where
+# rows of two maps are joined and do not divide) give a wrong gradient.
+SORTS = "it sorts all positions"
+PICKS = "it picks positions from the whole map"
+PATCHES = "it matches patches from all over the map"
+PAIRS = "it compares all pairs of positions"
+TRANSFORMS = "its Fourier transform takes all positions"
+JOINS = "it adds up positions of maps of two sizes"
+
 STYLE_LOSSES: dict[str, StyleLoss] = {
     "gram": StyleLoss(
         gram.gram,
@@ -58,6 +67,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         source="Li et al, IJCAI 2017, Gaussian kernel; lyttonhao/Neural-Style-MMD",
         captures="the whole distribution of feature vectors, smoothed",
         keyed=True,
+        whole=PICKS,
     ),
     "bn_statistics": StyleLoss(
         moments.channel_mean_std,
@@ -94,6 +104,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         captures="correlations of adjacent layers' channels",
         joint=True,
         blend=blend_leaves,
+        whole=JOINS,
     ),
     "histogram": StyleLoss(
         distributions.sorted_channels,
@@ -101,6 +112,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         source="Risser et al 2017; pierre-wilmot/NeuralTextureSynthesis",
         captures="the histogram of every channel",
         size_free=False,
+        whole=SORTS,
     ),
     "sliced_wasserstein": StyleLoss(
         position_vectors,
@@ -108,6 +120,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         source="Heitz et al, CVPR 2021",
         captures="the whole distribution of feature vectors",
         keyed=True,
+        whole=SORTS,
     ),
     "cmd": StyleLoss(
         moments.central_moments,
@@ -123,6 +136,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         size_free=False,  # interpolated layers see the seams of a tiling
         keyed=True,
         joint=True,
+        whole=PICKS,
     ),
     "contextual": StyleLoss(
         position_vectors,
@@ -130,6 +144,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         source="Mechrez et al, ECCV 2018; roimehrez/contextualLoss",
         captures="how well each of the style's vectors is covered",
         keyed=True,
+        whole=PICKS,
     ),
     "nnfm": StyleLoss(
         position_vectors,
@@ -137,6 +152,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         source="Zhang et al, ECCV 2022; Kai-46/ARF-svox2",
         captures="directions of each vector's nearest in the style",
         keyed=True,
+        whole=PICKS,
     ),
     "mrf": StyleLoss(
         patches.patch_map,
@@ -146,6 +162,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         size_free=False,  # patches across the seams of a tiling have no equal
         keyed=True,
         least=patches.patch_side,
+        whole=PATCHES,
     ),
     "wasserstein2": StyleLoss(
         transport.gaussian,
@@ -165,6 +182,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         sinkhorn.sinkhorn,
         source="Feydy et al, AISTATS 2019, eq. 3, by ott-jax (extra 'transport')",
         captures="all feature vectors, as a smoothed transport cost",
+        whole=PAIRS,
     ),
     "autocorrelation": StyleLoss(
         frequency.autocorrelation,
@@ -172,5 +190,6 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         source="Sendik & Cohen-Or, ACM TOG 2017, eq. 4 and 5",
         captures="how each channel repeats over distances, by Fourier transform",
         size_free=False,
+        whole=TRANSFORMS,
     ),
 }

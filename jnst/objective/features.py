@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jax.tree_util import Partial, register_dataclass
 from jaxtyping import PyTree
 
@@ -21,6 +22,7 @@ from jnst.network.pooling import pool
 from jnst.network.vgg import extract
 from jnst.objective.fields import ObjectiveFields, active_terms, winograd_serves
 from jnst.objective.term import Term
+from jnst.splitting import split
 
 Extract = Callable[[Image, Sequence[str]], Features]
 
@@ -88,7 +90,11 @@ class Own:
 
 
 def make_network(
-    params: Params, fields: ObjectiveFields, *, also: Sequence[Term] = ()
+    params: Params,
+    fields: ObjectiveFields,
+    *,
+    also: Sequence[Term] = (),
+    spread: bool = False,
 ) -> Network:
     """Prepare parameters for a recipe's convolutions, once a run.
 
@@ -96,10 +102,13 @@ def make_network(
       params: Parameters of the network.
       fields: What is compared: the network gets as deep as its terms need.
       also: More terms that must be served.
+      spread: Whether maps are split over devices, where XLA's convolution exchanges a
+        row or two while Winograd's strips would gather whole maps.
     """
     terms = [*active_terms(fields.terms), *also]
     layers = [layer for term in terms for layer in term.layers]
-    choice = fields.convolution if winograd_serves(fields) else "xla"
+    serves = winograd_serves(fields) and not spread
+    choice = fields.convolution if serves else "xla"
     prepared = prepare(params, layers, convolution=choice, dtype=fields.dtype)
     return Network(prepared, options_of(fields))
 
@@ -162,7 +171,12 @@ def halved(image: Image, times: int) -> Image:
 
 
 def features_of(
-    extract: Extract, image: Image, layers: Sequence[str], *, shift: Any = None
+    extract: Extract,
+    image: Image,
+    layers: Sequence[str],
+    *,
+    shift: Any = None,
+    mesh: Mesh | None = None,
 ) -> Features:
     """Extract features of an image in [0, 1]; the layer "image" is the image itself.
 
@@ -171,11 +185,12 @@ def features_of(
       image: The image.
       layers: Layers of all terms.
       shift: Rows and columns by which the extractor sees it rolled; None for none.
+      mesh: Devices that it is split over; None for one.
     """
     pixels = {layer: image for layer in layers if layer == IMAGE_LAYER}
     layers = [layer for layer in dict.fromkeys(layers) if layer != IMAGE_LAYER]
     seen = image if shift is None else jnp.roll(image, shift, (1, 2))
-    return pixels | (extract(seen, layers) if layers else {})
+    return pixels | (extract(split(seen, mesh), layers) if layers else {})
 
 
 def look(
@@ -185,6 +200,7 @@ def look(
     parts: Sequence[Any],
     *,
     shift: Any = None,
+    mesh: Mesh | None = None,
 ) -> View:
     """Compute all that terms look at, the layers of all in one pass a level.
 
@@ -194,11 +210,14 @@ def look(
       pixels: The same in [0, 1].
       parts: Terms, each with `layers` and `pyramid`.
       shift: See `features_of`; the same at every level.
+      mesh: See `features_of`.
     """
     sizes, levels = [], []
+    image, pixels = split(image, mesh), split(pixels, mesh)
     for level in range(max(part.pyramid for part in parts)):
-        small = halved(pixels, level)
+        small = split(halved(pixels, level), mesh)
         asked = [k for part in parts if part.pyramid > level for k in part.layers]
         sizes.append((small.shape[1], small.shape[2]))
-        levels.append(features_of(extract, small, asked, shift=shift))
+        seen = features_of(extract, small, asked, shift=shift, mesh=mesh)
+        levels.append(seen)
     return View(image, pixels, tuple(sizes), tuple(levels))

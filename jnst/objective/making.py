@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, PyTree
 
 from jnst.objective.features import Own, look
@@ -18,6 +19,7 @@ from jnst.objective.term import OWN, TABLES, Term, kind_of
 from jnst.objective.turns import Turns, make_turns
 from jnst.objective.value import Objective, Structure
 from jnst.program import compiled
+from jnst.splitting import BATCH, kept, put
 
 
 class Pictures(NamedTuple):
@@ -71,9 +73,13 @@ def _batched(part: Part, pictures: Pictures) -> bool:
 
 
 def make_structure(
-    fields: ObjectiveFields, pictures: Pictures, extract: PyTree
+    fields: ObjectiveFields,
+    pictures: Pictures,
+    extract: PyTree,
+    *,
+    mesh: Mesh | None = None,
 ) -> Structure:
-    """Return what a program for these fields and pictures is compiled for."""
+    """Return what a program for these fields, pictures and devices is compiled for."""
     parts = tuple(part_of(term, extract) for term in active_terms(fields.terms))
     return Structure(
         parts,
@@ -82,6 +88,7 @@ def make_structure(
         fields.diagnostics,
         pictures.batch,
         tuple(part.name for part in parts if _batched(part, pictures)),
+        mesh,
     )
 
 
@@ -140,23 +147,29 @@ def content_targets(
 def _targets(
     extract: PyTree, pictures: Pictures, shift: Array | None, structure: Structure
 ) -> dict[str, PyTree]:
-    parts = structure.parts
+    parts, mesh = structure.parts, structure.mesh
+    by_name = [part.name for part in parts if part.kind == "style"]
     by_style = [p for p in parts if p.kind == "style" or _needs_style(p)]
     by_content = [p for p in parts if p.kind in ("content", "image")]
 
     def one(content: Array | None, styles: Sequence[Array]) -> dict[str, PyTree]:
         view = None
         if content is not None and by_content:
-            view = look(extract, content, content, by_content, shift=shift)
-        views = [look(extract, s, s, by_style) for s in styles] if by_style else []
-        return targets_of(structure, view, views, pictures.shares)
+            how = {"shift": shift, "mesh": mesh}
+            view = look(extract, content, content, by_content, **how)
+        seen = styles if by_style else []
+        views = [look(extract, s, s, by_style, mesh=mesh) for s in seen]
+        found = targets_of(structure, view, views, pictures.shares)
+        return {k: kept(v, mesh, whole=k in by_name) for k, v in found.items()}
 
     content, styles = pictures.content, list(pictures.styles)
     if structure.batch is None:
         return one(content, styles)
     axes = [0 if x is not None and x.ndim == 5 else None for x in (content, *styles)]
     out = {part.name: 0 if part.name in structure.batched else None for part in parts}
-    return jax.vmap(one, in_axes=(axes[0], axes[1:]), out_axes=out)(content, styles)
+    how: Any = {"in_axes": (axes[0], axes[1:]), "out_axes": out}
+    how["spmd_axis_name"] = BATCH if mesh else None
+    return jax.vmap(one, **how)(content, styles)
 
 
 def _needs_style(part: Part) -> bool:
@@ -197,8 +210,25 @@ def targets_and_turns(
     return first | others, turns
 
 
+def _spread(tree: PyTree, structure: Structure) -> Any:
+    """Bring pictures to the devices; those of a batch have one axis more."""
+    if structure.mesh is None:
+        return tree
+
+    def one(leaf: Any) -> Any:
+        batch = structure.batch if np.ndim(leaf) == 5 else None
+        return put(leaf, structure.mesh, batch=batch)
+
+    return jax.tree.map(one, tree)
+
+
 def build(
-    fields: ObjectiveFields, extract: PyTree, pictures: Pictures, start: PyTree
+    fields: ObjectiveFields,
+    extract: PyTree,
+    pictures: Pictures,
+    start: PyTree,
+    *,
+    mesh: Mesh | None = None,
 ) -> tuple[Objective, float]:
     """Make an objective.
 
@@ -207,6 +237,7 @@ def build(
       extract: The extractor, its kernels prepared.
       pictures: What it is compared with.
       start: What a run begins with.
+      mesh: Devices to split it over; None for one. All is brought there.
 
     Returns:
       The objective, whose arrays may still be being computed; and the seconds of
@@ -215,7 +246,10 @@ def build(
     Raises:
       ValueError: If a picture is too small for a layer, or a loss cannot be computed.
     """
-    structure = make_structure(fields, pictures, extract)
+    structure = make_structure(fields, pictures, extract, mesh=mesh)
+    pictures, start = (_spread(x, structure) for x in (pictures, start))
+    factors = weight_arrays(fields.terms)
+    extract, weights, layers = put((extract, *factors), mesh, whole=True)
     programs: dict[Callable[..., Any], tuple[Any, float]] = {}
 
     def run(function: Callable[..., Any], *arguments: Any) -> dict[str, PyTree]:
@@ -225,6 +259,6 @@ def build(
         return programs[function][0](*arguments)
 
     made = targets_and_turns(fields.shift_px, extract, pictures, structure, run=run)
-    rest = *weight_arrays(fields.terms), pictures.shares, start, structure
+    rest = weights, layers, pictures.shares, start, structure
     seconds = sum(spent for _, spent in programs.values())
     return Objective(extract, made[0], *rest, made[1]), seconds

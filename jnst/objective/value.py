@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, PyTree
 
 from jnst.base import Image, Scalar, check_one_of, vdot
 from jnst.objective.features import look
 from jnst.objective.kinds import KINDS, Against, Losses, Part
+from jnst.splitting import BATCH
 
 
 class Structure(NamedTuple):
@@ -30,6 +32,7 @@ class Structure(NamedTuple):
       diagnostics: Whether a step tells gradient norms and cosines of the terms.
       batch: Number of pictures; None for one, without a leading axis.
       batched: Names of the terms whose targets have that axis.
+      mesh: Devices that a picture is split over, `jnst.splitting`; None for one device.
     """
 
     parts: tuple[Part, ...]
@@ -38,6 +41,7 @@ class Structure(NamedTuple):
     diagnostics: bool = False
     batch: int | None = None
     batched: tuple[str, ...] = ()
+    mesh: Mesh | None = None
 
 
 @register_dataclass
@@ -183,7 +187,8 @@ def over_batch(objective: Objective, function: Any, value: Any, **more: Any) -> 
     def one(member: Objective, each: Any) -> Any:
         return function(member, each, **more)
 
-    return jax.vmap(one, in_axes=(axes_of(objective), 0))(objective, value)
+    axes, name = (axes_of(objective), 0), BATCH if objective.structure.mesh else None
+    return jax.vmap(one, in_axes=axes, spmd_axis_name=name)(objective, value)
 
 
 def add_up(terms: dict[str, Array]) -> Array:
@@ -204,8 +209,8 @@ def layer_losses(objective: Objective, image: Image, key: Array) -> dict[str, Lo
     """
     structure = objective.structure
     pixels = image / structure.pixel_scale
-    shift = objective.shift
-    view = look(objective.extract, image, pixels, structure.parts, shift=shift)
+    how = {"shift": objective.shift, "mesh": structure.mesh}
+    view = look(objective.extract, image, pixels, structure.parts, **how)
     return losses_of(objective, view, key)
 
 

@@ -1,0 +1,100 @@
+"""Options of a run in several processes, and what all but the first show: nothing."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from jnst.cli.progress import Reporter
+
+OPTIONS = (
+    click.option(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="Run in several processes, the first at HOST; auto under SLURM.",
+    ),
+    click.option("--processes", type=int, metavar="N", help="How many there are."),
+    click.option("--process-id", type=int, metavar="K", help="Which is this, from 0."),
+)
+
+
+def processes_from(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def team_of(
+    coordinator: str | None, processes: int | None, process_id: int | None
+) -> Any:
+    """Return what the options mean, None for a process alone.
+
+    Raises:
+      ValueError: For what cannot be.
+    """
+    if coordinator is None:
+        if processes is not None or process_id is not None:
+            raise ValueError("--processes and --process-id need --coordinator")
+        return None
+    from jnst.scale.processes import Team, check_team
+
+    team = Team(coordinator, processes, process_id)
+    check_team(team)
+    return team
+
+
+class Follower:
+    """In place of a `Reporter` in all processes but the first: no word, no file."""
+
+    def __enter__(self) -> "Follower":
+        """Return itself."""
+        return self
+
+    def start(self, plan: Any) -> None:
+        """Say nothing."""
+
+    def update(self, progress: Any) -> None:
+        """Show nothing; `progress` was fetched from all devices together."""
+
+    def finish(self, result: Any) -> None:
+        """Write nothing."""
+
+    def __exit__(self, *about: Any) -> None:
+        """Keep nothing."""
+
+
+def _own_output() -> None:
+    """Send to standard error what C libraries write to standard output."""
+    sys.stdout.flush()
+    own = os.dup(1)  # Gloo tells of every connection
+    os.dup2(2, 1)
+    sys.stdout = os.fdopen(own, "w", encoding=sys.stdout.encoding)
+
+
+def together(team: Any, outputs: Any, work: Callable[[Any], None]) -> int:
+    """Do a run in this process, or with others; the first alone shows and writes.
+
+    Args:
+      team: From `team_of`.
+      outputs: Files of the run.
+      work: Runs, and tells a `Reporter` or a `Follower`.
+
+    Returns:
+      The exit code: 1 where another process was lost.
+    """
+    from jnst.cli.main import fail
+    from jnst.scale.processes import LostWorkerError, joined
+
+    if team is not None:
+        _own_output()
+    try:
+        with joined(team) as first, Reporter(outputs) if first else Follower() as shows:
+            work(shows)
+    except LostWorkerError as error:
+        fail(error, 1)
+        sys.stderr.flush()
+        os._exit(1)  # else JAX waits for the lost one
+    return 0

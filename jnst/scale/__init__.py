@@ -1,0 +1,1 @@
+"""More than one device, or less than one picture: meshes."""

@@ -1,0 +1,167 @@
+"""Which devices a run is split over: from what a user asks for to a mesh.
+
+One picture is split by rows, or by rows and columns. A batch is split by pictures, as
+far as their number divides, and then by rows and columns: both in one program.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh
+
+from jnst.base import shown
+from jnst.objective.fields import ObjectiveFields, active_terms
+from jnst.objective.term import OWN, TABLES, kind_of
+from jnst.splitting import AXES
+
+FORMS = "a number such as 4, or numbers with x between such as 4x2"
+
+
+def make_mesh(devices: Any, batch: int | None) -> Mesh | None:
+    """Make the mesh that a user asks for.
+
+    Args:
+      devices: A number of devices; or numbers, as text "4x2" or a tuple: rows x columns
+        for one picture, batch x rows (x columns) for a batch. None for one device, or
+        for all where a run has several processes.
+      batch: Number of pictures; None for one.
+
+    Returns:
+      A mesh of the axes `AXES`; None for one device.
+
+    Raises:
+      ValueError: If it is something else, or more devices than JAX has.
+    """
+    if devices is None and jax.process_count() > 1:
+        devices = jax.device_count()
+    if devices is None:
+        return None
+    shape = mesh_shape(counts_of(devices), batch)
+    asked, known = math.prod(shape), jax.devices()
+    if asked == 1:
+        return None
+    if asked > len(known):
+        hint = (
+            f"; for as many on a CPU set XLA_FLAGS=--xla_force_host_platform_device_"
+            f"count={asked}"
+            if known[0].platform == "cpu"
+            else ""
+        )
+        raise ValueError(
+            f"devices={_text(devices)} needs {asked}, JAX has {len(known)} "
+            f"({known[0].platform}){hint}"
+        )
+    if asked % jax.process_count():
+        raise ValueError(
+            f"devices={_text(devices)} must be a multiple of the {jax.process_count()} "
+            "processes"
+        )
+    return mesh_of(_even(known, asked), shape)
+
+
+def mesh_of(devices: Sequence[Any], shape: tuple[int, int, int]) -> Mesh:
+    """Make a mesh of these devices, by batch, rows and columns."""
+    grid = np.asarray(devices, object).reshape(shape)
+    return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def _even(known: Sequence[Any], asked: int) -> list[Any]:
+    """Choose as many devices of each process."""
+    each = asked // jax.process_count()
+    by_process = [
+        [d for d in known if d.process_index == k][:each]
+        for k in range(jax.process_count())
+    ]
+    return [device for found in by_process for device in found]
+
+
+def counts_of(devices: Any) -> tuple[int, ...]:
+    """Read one number to three, each at least 1.
+
+    Raises:
+      ValueError: If it is something else.
+    """
+    parts: Any = devices
+    if isinstance(devices, str):
+        match = re.fullmatch(r"\d+([xX]\d+){0,2}", devices.strip())
+        parts = re.split("[xX]", devices.strip()) if match else ()
+    elif isinstance(devices, int) and not isinstance(devices, bool):
+        parts = (devices,)
+    whole = isinstance(parts, list | tuple) and 1 <= len(parts) <= len(AXES)
+    known = isinstance(devices, str) or (
+        whole and all(type(n) is int or isinstance(n, np.integer) for n in parts)
+    )
+    counts: tuple[int, ...] = ()
+    if whole and known:
+        counts = tuple(int(n) for n in parts)
+    if not counts or min(counts) < 1:
+        raise ValueError(f"devices must be {FORMS}, got {shown(devices)}")
+    return counts
+
+
+def mesh_shape(counts: tuple[int, ...], batch: int | None) -> tuple[int, int, int]:
+    """Say how many devices are along batch, rows and columns.
+
+    Raises:
+      ValueError: If pictures do not divide, or there are more numbers than axes.
+    """
+    first, *rest = counts
+    if batch is None:
+        if len(rest) > 1:
+            raise ValueError(
+                f"devices={_text(counts)} is for a batch; one picture is split by rows "
+                "and columns, such as 4x2"
+            )
+        return 1, first, rest[0] if rest else 1
+    members = math.gcd(first, batch)
+    if not rest:
+        return members, first // members, 1
+    if batch % first:
+        raise ValueError(
+            f"devices={_text(counts)} puts a batch on {first} groups of devices, which "
+            f"{batch} pictures do not divide into; use devices={members}x{rest[0]}"
+        )
+    return first, rest[0], rest[1] if len(rest) > 1 else 1
+
+
+def _text(devices: Any) -> str:
+    several = isinstance(devices, list | tuple)
+    return "x".join(str(n) for n in devices) if several else str(devices).strip()
+
+
+def check_splits(
+    fields: ObjectiveFields, mesh: Mesh, shapes: Sequence[tuple[int, int]]
+) -> None:
+    """Raise `ValueError` for what cannot be split over a mesh, before any work.
+
+    Args:
+      fields: What is compared.
+      mesh: The devices.
+      shapes: Height and width of the picture at each size of a run.
+    """
+    rows, columns = (mesh.shape[name] for name in AXES[1:])
+    if rows * columns == 1:
+        return
+    for term in active_terms(fields.terms):
+        kind = kind_of(term.loss)
+        row = None if kind == OWN else TABLES[kind][str(term.loss)]
+        whole = getattr(row, "whole", "")
+        if whole:
+            raise ValueError(
+                f"{term.name}_loss={str(term.loss)!r} cannot be split over devices: "
+                f"{whole}; use devices=1"
+            )
+    if fields.convolution == "winograd":
+        raise ValueError(
+            "convolution=winograd cannot be split over devices; set convolution=auto"
+        )
+    for height, width in shapes[-1:]:
+        if height < rows or width < columns:
+            raise ValueError(
+                f"an image of {height}x{width} (height x width) cannot be split over "
+                f"{rows}x{columns} devices; use fewer devices or a larger size_px"
+            )

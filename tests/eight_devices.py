@@ -1,0 +1,148 @@
+"""What eight devices compute, held to what one does; `test_devices.py` runs this file.
+
+It is collected there, in a process of its own: how many devices a CPU is taken for is
+decided when JAX starts.
+"""
+
+import os
+
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import picture
+
+import jnst
+from jnst.loop.step import _compiled
+
+pytestmark = pytest.mark.usefixtures("quicker_compile")
+CONTENT, STYLE = picture(50, 37, 1), picture(44, 52, 2)
+DEEP = ("relu1_1", "relu2_1", "relu5_1")
+SHALLOW = {
+    "style_layers": ("relu1_1", "relu2_1"),
+    "content_layers": ("relu2_1",),
+    "convolution": "xla",
+}
+LOSS, GRADIENT = 1e-5, 1e-4
+"""Largest deviations: of the loss by its size, of the gradient by its largest entry."""
+
+
+@jax.jit
+def slope(objective, image):
+    return jax.value_and_grad(lambda x: objective(x))(image)
+
+
+def held(content, recipe, vgg19, devices, **changes):
+    """Checks loss and gradient, and returns the text of the split program."""
+    found = []
+    for chosen in (None, devices):
+        objective = jnst.make_objective(
+            content, STYLE, recipe, weights=vgg19, devices=chosen, **SHALLOW | changes
+        )
+        image = jnp.asarray(picture(*objective.start.shape, 3))
+        found.append(jax.device_get(slope(objective, image)))
+    (loss, gradient), (split_loss, split_gradient) = found
+    np.testing.assert_allclose(split_loss, loss, rtol=LOSS)
+    size = np.abs(gradient).max()
+    np.testing.assert_allclose(split_gradient, gradient, rtol=0, atol=GRADIENT * size)
+    return slope.lower(objective, image).compile().as_text()
+
+
+def test_there_are_eight_devices():
+    assert jax.device_count() == 8
+
+
+def test_an_uneven_picture_is_the_same_on_eight_devices(vgg19):
+    held(CONTENT, "jnst", vgg19, 8, style_layers=DEEP)
+
+
+@pytest.mark.parametrize("loss", ["covariance", "cmd", "shifted_gram", "guided_gram"])
+def test_statistics_add_up_over_devices(vgg19, loss):
+    changes = {"style_loss": loss, "style_weight": 1.0, "style_options": ()}
+    text = held(CONTENT, "gatys", vgg19, "4x2", size_px=50, **changes)
+    for result in re.findall(r"= (.*?) all-(?:gather|to-all)(?:-start)?\(", text):
+        assert ",4]" not in result  # maps have four channels, pictures three
+
+
+def run(vgg19, devices, content=CONTENT, style=STYLE, recipe="jnst", **changes):
+    fields: dict = {"style_layers": ("relu1_1",), "content_layers": ("conv1_2",)}
+    fields |= {"init": "noise", "epsilon": 1e-4, "scale_ratio": 9.0, "steps": 4}
+    fields |= {"convolution": "xla", "style_layer_weights": (1.0,)} | changes
+    return jnst.stylize(
+        content, style, "jnst", weights=vgg19, devices=devices, **fields
+    )
+
+
+@pytest.mark.parametrize("recipe", ["gatys", "keras-lbfgs"])
+def test_a_run_of_lbfgs_gives_the_same_picture(vgg19, recipe):
+    changes = {"recipe": recipe, "scale_steps": (4,), "resize": "bilinear"}
+    one, split = (run(vgg19, devices, **changes) for devices in (None, "4x2"))
+    for name, values in one.history.items():
+        np.testing.assert_allclose(split.history[name], values, rtol=1e-4)
+    np.testing.assert_allclose(split.image, one.image, rtol=0, atol=1e-4)
+
+
+def test_a_run_goes_from_coarse_to_fine(vgg19):
+    changes = {"scale_ratio": 2.0, "min_size_px": 24, "scale_steps": (2, 2)}
+    one, split = (run(vgg19, devices, steps=4, **changes) for devices in (None, 8))
+    assert len(split.stages) == 2
+    np.testing.assert_allclose(split.history["loss"], one.history["loss"], rtol=1e-4)
+
+
+def test_what_divides_stays_split_from_step_to_step(vgg19):
+    content = picture(48, 36, 1)
+    objective = jnst.make_objective(
+        content, STYLE, "gatys", weights=vgg19, devices="4x2", **SHALLOW
+    )
+    state = jnst.init(objective)
+    state, _ = jnst.step(objective, state)
+    known = _compiled._cache_size()
+    state, _ = jnst.step(objective, state)
+    assert _compiled._cache_size() == known
+    shapes = {x.sharding.shard_shape(x.shape) for x in jax.tree.leaves(state)}
+    assert state.image.sharding.shard_shape(state.image.shape) == (1, 12, 18, 3)
+    assert (100, 1, 12, 18, 3) in shapes  # L-BFGS's memory
+    target = objective.targets["content"][0]["relu2_1"]
+    assert target.sharding.shard_shape(target.shape) == (1, 6, 9, 4)
+    kernel = objective.extract.params["conv1_1"]["kernel"]
+    assert kernel.sharding.is_fully_replicated
+
+
+def test_pictures_of_a_batch_go_to_devices_of_their_own(vgg19):
+    contents = np.stack([picture(26, 24, seed) for seed in range(4)])
+    styles = np.stack([picture(20, 30, seed) for seed in range(4, 8)])
+    changes = {"shift_px": 4}
+    one, split = (
+        run(vgg19, devices, contents, styles, **changes) for devices in (None, "4x2")
+    )
+    np.testing.assert_allclose(split.history["loss"], one.history["loss"], rtol=1e-4)
+    np.testing.assert_allclose(split.image, one.image, rtol=0, atol=1e-4)
+
+
+def test_features_of_ones_own_are_split_too():
+    def own(image):
+        low = jax.image.resize(image, (1, 20, 20, 3), "linear")
+        return {"slope": image[:, 1:] - image[:, :-1], "low": low}
+
+    found = []
+    for devices in (None, 8):
+        objective = jnst.make_objective(
+            CONTENT,
+            STYLE,
+            "gatys",
+            size_px=50,
+            extract=own,
+            content_layers=("low",),
+            style_layers=("slope",),
+            style_layer_weights=(1.0,),
+            devices=devices,
+        )
+        image = jnp.asarray(picture(*objective.start.shape, 3))
+        found.append(jax.device_get(slope(objective, image)))
+    np.testing.assert_allclose(found[1][0], found[0][0], rtol=LOSS)
+    size = np.abs(found[0][1]).max()
+    np.testing.assert_allclose(found[1][1], found[0][1], rtol=0, atol=GRADIENT * size)
