@@ -27,6 +27,7 @@ ORDER = (
     ("program",),
     ("image", "losses", "network"),
     ("weights", "objective", "data"),
+    ("scale",),
     ("loop", "metrics"),
     ("recipes",),
     ("drivers",),

@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jnst.base import FeatureMap, Scalar, check_one_of, check_positive, matmul, vdot
-from jnst.losses.gram import gram_matrix
+from jnst.losses.gram import gram_matrix, shifted_second
 from jnst.losses.picking import taken, taken_once
+from jnst.losses.pooled import Pooled
 from jnst.losses.vectors import position_vectors
 
 Vectors = Float[Array, "_ _"]
@@ -41,6 +42,11 @@ def mean_vector(features: FeatureMap) -> Float[Array, "c"]:
     return jnp.mean(position_vectors(features), axis=0)
 
 
+def mean_of(moments: Pooled) -> Float[Array, "c"]:
+    """Take the mean vector from moments."""
+    return moments.mean
+
+
 def mmd_linear(statistic: Float[Array, "c"], target: Float[Array, "c"]) -> Scalar:
     """Compute the MMD under the kernel x.y: |mean x - mean y|^2.
 
@@ -61,6 +67,11 @@ def mmd_linear(statistic: Float[Array, "c"], target: Float[Array, "c"]) -> Scala
 def raw_moments(features: FeatureMap) -> Moments:
     """Summarise a feature map [1, H, W, C] by its mean vector and Gram matrix / M."""
     return Moments(mean_vector(features), gram_matrix(features))
+
+
+def raw_moments_of(moments: Pooled) -> Moments:
+    """Make the statistic of `raw_moments` from moments."""
+    return Moments(moments.mean, shifted_second(moments, 0.0))
 
 
 def mmd_polynomial(statistic: Moments, target: Moments, *, c: float = 0.0) -> Scalar:

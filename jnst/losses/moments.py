@@ -4,7 +4,7 @@ Deviations and norms have derivative 0 where they are 0: JAX's own say NaN. To a
 loss, write its pair here and give it a row.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from jnst.base import FeatureMap, Scalar, check_one_of
 from jnst.losses.elementwise import power
+from jnst.losses.pooled import Pooled
 from jnst.losses.vectors import position_vectors
 
 MEAN_STD_FORMS = ("paper", "lua", "pytorch")
@@ -55,15 +56,35 @@ def mean_and_std(features: FeatureMap, *, form: str = "paper") -> MeanStd:
     vectors = position_vectors(features)
     mean = jnp.mean(vectors, axis=0)
     squares = jnp.sum((vectors - mean.reshape(1, -1)) ** 2, axis=0)
+    return _from_squares(mean, squares, vectors.shape[0], form)
+
+
+def _from_squares(mean: Array, squares: Array, positions: Any, form: str) -> MeanStd:
     if form == "pytorch":
-        variance = squares / max(1, vectors.shape[0] - 1)
+        variance = squares / jnp.maximum(1, positions - 1)
         return MeanStd(mean, jnp.sqrt(variance + PYTORCH_EPSILON))
-    return MeanStd(mean, power(squares / vectors.shape[0], 0.5))
+    return MeanStd(mean, power(squares / positions, 0.5))
+
+
+def mean_and_std_of(moments: Pooled, *, form: str = "paper") -> MeanStd:
+    """Make the statistic of `mean_and_std` from moments.
+
+    Raises:
+      ValueError: For an unknown form.
+    """
+    check_one_of("form of mean_std", form, MEAN_STD_FORMS)
+    squares = jnp.diagonal(moments.products)
+    return _from_squares(moments.mean, squares, moments.positions, form)
 
 
 def channel_mean_std(features: FeatureMap) -> MeanStd:
     """Take every channel's mean and population deviation over [1, H, W, C]."""
     return mean_and_std(features)
+
+
+def channel_mean_std_of(moments: Pooled) -> MeanStd:
+    """Make the statistic of `channel_mean_std` from moments."""
+    return mean_and_std_of(moments)
 
 
 def bn_statistics(statistic: MeanStd, target: MeanStd) -> Scalar:

@@ -36,6 +36,8 @@ class StyleLoss(NamedTuple):
       blend: Averages several statistics with weights into one, where the source does
         so; None where only distances can be averaged.
       least: From options to the fewest positions a side of a map; None for 1.
+      moments: Makes the statistic from `jnst.losses.pooled.Pooled`, which add up over
+        tiles, where it is a function of these; None where it does not add up.
     """
 
     statistic: Callable[..., Statistic]
@@ -47,6 +49,7 @@ class StyleLoss(NamedTuple):
     joint: bool = False
     blend: Callable[..., Statistic] | None = None
     least: Callable[..., int] | None = None
+    moments: Callable[..., Statistic] | None = None
 
 
 def content_itself(content: Any, style: Any) -> Any:
@@ -67,6 +70,8 @@ class ContentLoss(NamedTuple):
       keyed: Whether `distance` takes `key`, a PRNG key folded with the step.
       needs_style: Whether `target` reads the style's features.
       least: From options to the fewest positions a side of a map; None for 1.
+      over: "mean" or "sum" where the distance is that, over positions, of something
+        that is 0 where both maps are equal, so that it adds up over tiles; else "".
     """
 
     distance: Callable[..., Scalar]
@@ -76,6 +81,7 @@ class ContentLoss(NamedTuple):
     keyed: bool = False
     needs_style: bool = False
     least: Callable[..., int] | None = None
+    over: str = ""
 
 
 class ImageLoss(NamedTuple):

@@ -30,6 +30,8 @@ class Structure(NamedTuple):
       diagnostics: Whether a step tells gradient norms and cosines of the terms.
       batch: Number of pictures; None for one, without a leading axis.
       batched: Names of the terms whose targets have that axis.
+      tile_px: Side of the tiles by which `jnst.step` works through the image; 0 for
+        the whole at once, as calls of an objective always do.
     """
 
     parts: tuple[Part, ...]
@@ -38,6 +40,7 @@ class Structure(NamedTuple):
     diagnostics: bool = False
     batch: int | None = None
     batched: tuple[str, ...] = ()
+    tile_px: int = 0
 
 
 @register_dataclass

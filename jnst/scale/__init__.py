@@ -1,0 +1,1 @@
+"""Images larger than one device would hold: tiles."""
