@@ -100,9 +100,21 @@ def _turns(
         return Turns(jax.device_put(shifts), {})
     if size * len(shifts) > MOST_KEPT:
         return Turns(jax.device_put(shifts), {}, content)
-    found = [own]
-    for shift in shifts[1:]:
-        seen = run(rolled, content, jax.device_put(np.asarray(shift)))
-        found.append(of_content(run, network, seen, parts, tile_px))
-    together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
-    return Turns(jax.device_put(shifts), together)
+    room = run(rooms, own, static=(len(shifts),))
+    for number, shift in enumerate(shifts):
+        at = jax.device_put(np.int32(number))
+        if number:
+            seen = run(rolled, content, jax.device_put(shift))
+            own = of_content(run, network, seen, parts, tile_px)
+        room = run(stored, room, own, at, donated=(0,))
+    return Turns(jax.device_put(shifts), room)
+
+
+def rooms(like: PyTree, count: int) -> PyTree:
+    """Return zeros for so many trees."""
+    return jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), like)
+
+
+def stored(room: PyTree, tree: PyTree, at: Array) -> PyTree:
+    """Store a tree among others, in place."""
+    return jax.tree.map(lambda all_, x: all_.at[at].set(x), room, tree)

@@ -92,10 +92,12 @@ def spans(side: int, tile: int, margin: int, stride: int) -> tuple[int, list[Spa
       Length of the windows, and the windows. A window is as much longer than a multiple
       of the stride as the axis is, so that the last ends where the axis ends.
     """
+    if side <= tile:
+        return side, [Span(0, 0, side + stride)]
     tile = max(tile // stride, 1) * stride
     core = stride * math.ceil(side / math.ceil(side / tile) / stride)
     length = core + 2 * margin + side % stride
-    if side <= core or length >= side:
+    if length >= side:
         return side, [Span(0, 0, side + stride)]
     begins = range(0, side, core)
     return length, [
