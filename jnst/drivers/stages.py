@@ -14,9 +14,10 @@ from jnst.loop.optimizers import numbers_of, rule_of
 from jnst.loop.state import Begin, Start, first_image
 from jnst.objective.balance import balanced, first_member
 from jnst.objective.fields import ObjectiveFields
-from jnst.objective.making import Pictures, build
+from jnst.objective.making import Pictures
 from jnst.objective.value import Objective
 from jnst.recipes.schedule import Stage, resized_to
+from jnst.scale.building import build
 
 
 def _on_device(pixels: np.ndarray) -> Array:

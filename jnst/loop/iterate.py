@@ -16,10 +16,11 @@ from jaxtyping import Array
 from jnst.loop.history import History, check_finite, join
 from jnst.loop.sizes import resized
 from jnst.loop.state import State, init, on_host
-from jnst.loop.step import run_chunk
+from jnst.loop.step import run_chunk, tiled_step
 from jnst.memory import release_freed
 from jnst.objective.value import Objective
 from jnst.program import compiled
+from jnst.scale.running import Compiling
 from jnst.splitting import fetched
 
 PIXEL_STEPS = {"cpu": 1e5}
@@ -191,11 +192,11 @@ def _walk(
         if number == 0:
             state = planned(state, total, sizes[-1].steps)
         look, length = chunk_lengths(state.image.size // 3)
-        arguments = objective, state, on_device(0)
-        program, more = compiled(run_chunk, arguments, static=(length,), donated=(1,))
+        if objective.structure.tile_px:
+            look, length = 1, 1
+        program, more = program_of(objective, state, length)
         compile_seconds += spent + more
-        jax.block_until_ready(arguments)  # targets were computed meanwhile
-        del arguments
+        jax.block_until_ready((objective, state))  # targets were computed meanwhile
         release_freed()
         end = done + size.steps
         while done < end:
@@ -209,6 +210,31 @@ def _walk(
             done += count
             spans = seconds, compile_seconds
             yield Event(done, total, losses, objective, state, *spans)
+
+
+def program_of(
+    objective: Objective, state: State, length: int
+) -> tuple[Callable[..., Any], float]:
+    """Compile what takes up to `length` steps; and the seconds it took.
+
+    Returns:
+      `run_chunk`, whose state is donated, or what takes its place with tiles.
+    """
+    if not objective.structure.tile_px:
+        arguments = objective, state, on_device(0)
+        return compiled(run_chunk, arguments, static=(length,), donated=(1,))
+    compiling = Compiling()
+    tiled_step(objective, state, run=compiling, donate=True)
+    return _one_tiled, compiling.seconds
+
+
+def _one_tiled(
+    objective: Objective, state: State, count: Array, length: int
+) -> tuple[State, History]:
+    """Take one step as `run_chunk` does."""
+    del count, length
+    state, losses = tiled_step(objective, state, donate=True)
+    return state, {name: np.asarray(loss)[None] for name, loss in losses.items()}
 
 
 def advance(

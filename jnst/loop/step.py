@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from jnst.base import Image, Scalar
 from jnst.loop.optimizers import make_optimizer
 from jnst.loop.state import State
-from jnst.objective.turns import at_turn
+from jnst.objective.turns import Turns, at_turn, taken
 from jnst.objective.value import (
     Objective,
     add_up,
@@ -19,6 +19,10 @@ from jnst.objective.value import (
     over_batch,
     terms_at,
 )
+from jnst.scale.evaluation import evaluate
+from jnst.scale.refusals import check_optimizer
+from jnst.scale.running import Run, run
+from jnst.scale.targets import with_content
 from jnst.splitting import kept
 
 Losses = dict[str, Array]
@@ -98,6 +102,17 @@ def _step(objective: Objective, state: State) -> tuple[State, Losses]:
     objective = at_turn(objective, state.step)
     state = dataclasses.replace(state, optimizer=_restarted(state))
     loss, gradient, found = _evaluate(objective, state.image, state.optimizer, key)
+    return _stepped(objective, state, loss, gradient, found, key)
+
+
+def _stepped(
+    objective: Objective,
+    state: State,
+    loss: Scalar,
+    gradient: Image,
+    found: Losses,
+    key: Array,
+) -> tuple[State, Losses]:
     image, optimizer = _move(objective, state, loss, gradient, key)
     ema = state.numbers["ema"].astype(image.dtype)
     better = loss < state.best_loss
@@ -118,6 +133,54 @@ def _step(objective: Objective, state: State) -> tuple[State, Losses]:
     return kept(new, objective.structure.mesh), {"loss": loss, **found}
 
 
+def turned(key: Array, turns: Turns | None, step: Array) -> tuple[Array, Any, Any]:
+    """Return the key of a step, and its shift and content's targets, None if none."""
+    key = jax.random.fold_in(key, step)
+    return (key, None, {}) if turns is None else (key, *taken(turns, step))
+
+
+def moved(
+    objective: Objective,
+    state: State,
+    loss: Scalar,
+    gradient: Image,
+    found: Losses,
+    key: Array,
+) -> tuple[State, Losses]:
+    """Take the step that a loss and its gradient ask for."""
+    state = dataclasses.replace(state, optimizer=_restarted(state))
+    return _stepped(objective, state, loss, gradient, found, key)
+
+
+def tiled_step(
+    objective: Objective, state: State, *, run: Run = run, donate: bool = False
+) -> tuple[State, Losses]:
+    """Take one step of an objective with tiles: a loop over programs.
+
+    Args:
+      objective: What is minimised.
+      state: From `init`, a step or `resized`.
+      run: How programs are called.
+      donate: Whether the state's buffers may be used.
+
+    Raises:
+      ValueError: If the optimiser searches along a line.
+    """
+    check_optimizer(optax.tree.get_all_with_path(state.optimizer, "value"))
+    turns, content = objective.turns, None
+    if turns is not None:
+        turns, content = turns._replace(content=None), turns.content
+    key, shift, targets = run(turned, state.key, turns, state.step)
+    objective = dataclasses.replace(
+        objective, turns=None, shift=shift, targets={**objective.targets, **targets}
+    )
+    if content is not None:
+        objective = with_content(objective, content, run=run)
+    found = evaluate(objective, state.image, key, run=run)
+    bare = dataclasses.replace(objective, extract=None, targets={}, start=None)
+    return run(moved, bare, state, *found, key, donated=(1,) if donate else ())
+
+
 @jax.jit
 def _compiled(objective: Objective, state: State) -> tuple[State, Losses]:
     return over_batch(objective, _step, state)
@@ -134,7 +197,8 @@ def step(objective: Objective, state: State) -> tuple[State, Losses]:
       The new state; and "loss", every weighted term, and what `diagnostics` tells if
       the recipe wants it, at the image *before* the step: scalars, [N] for a batch.
     """
-    state, losses = _compiled(objective, state)
+    tiled = objective.structure.tile_px > 0
+    state, losses = (tiled_step if tiled else _compiled)(objective, state)
     names = ["loss", *objective.names]  # jit sorts them
     rest = [name for name in losses if name not in names]
     return state, {name: losses[name] for name in [*names, *rest]}

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from jnst.base import FeatureMap, Scalar, as_statistics_dtype, check_one_of
 from jnst.losses.elementwise import scaled_squares
+from jnst.losses.pooled import Pooled
 from jnst.losses.products import centred_products, outer_products
 
 SCALES: dict[str, Callable[[int, Array, int | Array], Array]] = {
@@ -61,6 +62,22 @@ def gram(features: FeatureMap) -> GramStatistic:
     matrix = gram_matrix(features)
     positions = features.shape[1] * features.shape[2]
     return GramStatistic(matrix, jnp.asarray(positions, matrix.dtype))
+
+
+def shifted_second(moments: Pooled, shift: float | Scalar) -> Float[Array, "c c"]:
+    """Average (f - shift) (f - shift)^T over positions, from their moments."""
+    mean = moments.mean - shift
+    return moments.products / moments.positions + mean[:, None] * mean[None]
+
+
+def gram_of(moments: Pooled) -> GramStatistic:
+    """Make the statistic of `gram` from moments."""
+    return GramStatistic(shifted_second(moments, 0.0), moments.positions)
+
+
+def activation_shift_of(moments: Pooled, *, shift: float = 1.0) -> Float[Array, "c c"]:
+    """Make the Gram matrix of activations less `shift` from moments."""
+    return shifted_second(moments, shift)
 
 
 def blend_grams(
@@ -138,6 +155,11 @@ def covariance(features: FeatureMap) -> Float[Array, "c c"]:
     """Compute the population covariance [C, C] of the feature vectors."""
     features = as_statistics_dtype(features)
     return centred_products(features)[1] / (features.shape[1] * features.shape[2])
+
+
+def covariance_of(moments: Pooled) -> Float[Array, "c c"]:
+    """Make the population covariance from moments."""
+    return moments.products / moments.positions
 
 
 def covariance_distance(

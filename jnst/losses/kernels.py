@@ -22,8 +22,9 @@ from jnst.base import (
     matmul,
     vdot,
 )
-from jnst.losses.gram import gram_matrix
+from jnst.losses.gram import gram_matrix, shifted_second
 from jnst.losses.picking import taken, taken_once
+from jnst.losses.pooled import Pooled
 
 Vectors = Float[Array, "_ _"]
 BLOCK_ENTRIES = 2**22
@@ -48,6 +49,11 @@ def mean_vector(features: FeatureMap) -> Float[Array, "c"]:
     return jnp.mean(as_statistics_dtype(features), axis=(0, 1, 2))
 
 
+def mean_of(moments: Pooled) -> Float[Array, "c"]:
+    """Take the mean vector from moments."""
+    return moments.mean
+
+
 def mmd_linear(statistic: Float[Array, "c"], target: Float[Array, "c"]) -> Scalar:
     """Compute the MMD under the kernel x.y: |mean x - mean y|^2.
 
@@ -68,6 +74,11 @@ def mmd_linear(statistic: Float[Array, "c"], target: Float[Array, "c"]) -> Scala
 def raw_moments(features: FeatureMap) -> Moments:
     """Summarise a feature map [1, H, W, C] by its mean vector and Gram matrix / M."""
     return Moments(mean_vector(features), gram_matrix(features))
+
+
+def raw_moments_of(moments: Pooled) -> Moments:
+    """Make the statistic of `raw_moments` from moments."""
+    return Moments(moments.mean, shifted_second(moments, 0.0))
 
 
 def mmd_polynomial(statistic: Moments, target: Moments, *, c: float = 0.0) -> Scalar:

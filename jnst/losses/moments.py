@@ -4,7 +4,7 @@ Deviations and norms have derivative 0 where they are 0: JAX's own say NaN. To a
 loss, write its pair here and give it a row.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from jnst.base import FeatureMap, Scalar, as_statistics_dtype, check_one_of
 from jnst.losses.elementwise import power
+from jnst.losses.pooled import Pooled
 
 MEAN_STD_FORMS = ("paper", "lua", "pytorch")
 SQUASHES = {"sigmoid": jax.nn.sigmoid, "none": lambda x: x}
@@ -54,18 +55,37 @@ def mean_and_std(features: FeatureMap, *, form: str = "paper") -> MeanStd:
     """
     check_one_of("form of mean_std", form, MEAN_STD_FORMS)
     maps = as_statistics_dtype(features)
-    positions = maps.shape[1] * maps.shape[2]
     mean = jnp.mean(maps, axis=POSITIONS)
     squares = jnp.sum((maps - mean[None, None, None]) ** 2, axis=POSITIONS)
+    return _from_squares(mean, squares, maps.shape[1] * maps.shape[2], form)
+
+
+def _from_squares(mean: Array, squares: Array, positions: Any, form: str) -> MeanStd:
     if form == "pytorch":
-        variance = squares / max(1, positions - 1)
+        variance = squares / jnp.maximum(1, positions - 1)
         return MeanStd(mean, jnp.sqrt(variance + PYTORCH_EPSILON))
     return MeanStd(mean, power(squares / positions, 0.5))
+
+
+def mean_and_std_of(moments: Pooled, *, form: str = "paper") -> MeanStd:
+    """Make the statistic of `mean_and_std` from moments.
+
+    Raises:
+      ValueError: For an unknown form.
+    """
+    check_one_of("form of mean_std", form, MEAN_STD_FORMS)
+    squares = jnp.diagonal(moments.products)
+    return _from_squares(moments.mean, squares, moments.positions, form)
 
 
 def channel_mean_std(features: FeatureMap) -> MeanStd:
     """Take every channel's mean and population deviation over [1, H, W, C]."""
     return mean_and_std(features)
+
+
+def channel_mean_std_of(moments: Pooled) -> MeanStd:
+    """Make the statistic of `channel_mean_std` from moments."""
+    return mean_and_std_of(moments)
 
 
 def bn_statistics(statistic: MeanStd, target: MeanStd) -> Scalar:

@@ -8,21 +8,25 @@ CONTENT_LOSSES: dict[str, ContentLoss] = {
         content.mean_squared,
         "Johnson et al, ECCV 2016, eq. 2",
         captures="squared differences, mean",
+        over="mean",
     ),
     "half_sum": ContentLoss(
         content.half_sum,
         "Gatys et al, CVPR 2016, eq. 1",
         captures="squared differences, half the sum",
+        over="sum",
     ),
     "sum": ContentLoss(
         content.total_squared,
         "source 001; keras-io",
         captures="squared differences, sum",
+        over="sum",
     ),
     "quarter_mean": ContentLoss(
         content.quarter_mean,
         "source 002, eq. 1",
         captures="squared differences, a quarter of the mean",
+        over="mean",
     ),
     "squared_mean_difference": ContentLoss(
         content.squared_mean_difference,

@@ -37,6 +37,8 @@ class StyleLoss(NamedTuple):
         so; None where only distances can be averaged.
       least: From options to the fewest positions a side of a map; None for 1.
       whole: Why a map cannot be split over devices; empty where it can.
+      moments: Makes the statistic from `jnst.losses.pooled.Pooled`, which add up over
+        tiles, where it is a function of these; None where it does not add up.
     """
 
     statistic: Callable[..., Statistic]
@@ -49,6 +51,7 @@ class StyleLoss(NamedTuple):
     blend: Callable[..., Statistic] | None = None
     least: Callable[..., int] | None = None
     whole: str = ""
+    moments: Callable[..., Statistic] | None = None
 
 
 def content_itself(content: Any, style: Any) -> Any:
@@ -70,6 +73,8 @@ class ContentLoss(NamedTuple):
       needs_style: Whether `target` reads the style's features.
       least: From options to the fewest positions a side of a map; None for 1.
       whole: Why a map cannot be split over devices; empty where it can.
+      over: "mean" or "sum" where the distance is that, over positions, of something
+        that is 0 where both maps are equal, so that it adds up over tiles; else "".
     """
 
     distance: Callable[..., Scalar]
@@ -80,6 +85,7 @@ class ContentLoss(NamedTuple):
     needs_style: bool = False
     least: Callable[..., int] | None = None
     whole: str = ""
+    over: str = ""
 
 
 class ImageLoss(NamedTuple):

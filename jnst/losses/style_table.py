@@ -33,6 +33,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         source="Gatys et al, CVPR 2016, eq. 4; constants of seven code bases",
         captures="correlations of all pairs of channels",
         blend=gram.blend_grams,
+        moments=gram.gram_of,
     ),
     "scaled_gram": StyleLoss(
         gram.gram,
@@ -40,12 +41,14 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         source="crowsonkb/style-transfer-pytorch, StyleLoss",
         captures="as gram, with the same gradient size at every layer",
         blend=gram.blend_grams,
+        moments=gram.gram_of,
     ),
     "covariance": StyleLoss(
         gram.covariance,
         gram.covariance_distance,
         source="JCBrouwer/maua-style, covariance option",
         captures="correlations of channels around their means",
+        moments=gram.covariance_of,
     ),
     "mmd_linear": StyleLoss(
         kernels.mean_vector,
@@ -53,6 +56,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         source="Li et al, IJCAI 2017, linear kernel",
         captures="means of channels",
         blend=blend_leaves,
+        moments=kernels.mean_of,
     ),
     "mmd_polynomial": StyleLoss(
         kernels.raw_moments,
@@ -60,6 +64,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         source="Li et al, IJCAI 2017, kernel (x.y + c)^2",
         captures="correlations of channels, and means where c > 0",
         blend=blend_leaves,
+        moments=kernels.raw_moments_of,
     ),
     "mmd_gaussian": StyleLoss(
         position_vectors,
@@ -74,12 +79,14 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         moments.bn_statistics,
         source="Li et al, IJCAI 2017, BN statistics",
         captures="means and deviations of channels",
+        moments=moments.channel_mean_std_of,
     ),
     "mean_std": StyleLoss(
         moments.mean_and_std,
         moments.mean_std,
         source="Huang & Belongie, ICCV 2017, eq. 13; two code bases",
         captures="means and deviations of channels",
+        moments=moments.mean_and_std_of,
     ),
     "shifted_gram": StyleLoss(
         correlations.shifted_grams,
@@ -96,6 +103,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         source="Novak & Nikulin 2016, activation shift",
         captures="as gram, of activations less one",
         blend=blend_leaves,
+        moments=gram.activation_shift_of,
     ),
     "chained_gram": StyleLoss(
         correlations.chained_grams,
@@ -170,6 +178,7 @@ STYLE_LOSSES: dict[str, StyleLoss] = {
         source="Olkin & Pukelsheim 1982; crowsonkb/style-transfer-pytorch, StyleLossW2",
         captures="means and covariances, as a transport cost",
         blend=transport.blend_gaussians,
+        moments=transport.gaussian_of,
     ),
     "guided_gram": StyleLoss(
         correlations.guided_grams,

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jnst.base import FeatureMap, Scalar, as_statistics_dtype, check_one_of, matmul
+from jnst.losses.pooled import Pooled
 from jnst.losses.products import centred_products
 from jnst.losses.roots import (
     Matrix,
@@ -83,6 +84,18 @@ def gaussian(features: FeatureMap, *, form: str = "sum") -> Gaussian:
     factor = (position_vectors(features) - mean[None])[: None if few else 0]
     factor /= positions**0.5
     return Gaussian(mean, covariance, _root(covariance, factor, form), factor)
+
+
+def gaussian_of(moments: Pooled, *, form: str = "sum") -> Gaussian:
+    """Fit a Gaussian to moments; there must be as many positions as channels.
+
+    Raises:
+      ValueError: For an unknown form.
+    """
+    check_one_of("form of wasserstein2", form, FORMS)
+    covariance = moments.products / moments.positions
+    factor = covariance[:0]
+    return Gaussian(moments.mean, covariance, _root(covariance, factor, form), factor)
 
 
 def blend_gaussians(

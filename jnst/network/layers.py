@@ -4,8 +4,8 @@ To add a backbone, add a row to `BACKBONES`; to add a spelling, one to `SPELLING
 """
 
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from jnst.base import Params, check_one_of
 
@@ -70,6 +70,42 @@ def canonical_layer(name: str, backbone: str) -> str:
 def backbone_of(params: Params) -> str:
     """Name the backbone that parameters belong to, from their layers."""
     return "vgg19" if "conv3_4" in params else "vgg16"
+
+
+class Section(NamedTuple):
+    """Layers of a network that follow each other.
+
+    Attributes:
+      after: Pooling whose output comes in; "" for an image.
+      end: Its last layer, a pooling unless it is the network's end.
+      layers: Layers within it that are asked for, by the names they are asked by.
+    """
+
+    after: str
+    end: str
+    layers: tuple[str, ...]
+
+
+def sections(
+    backbone: str, layers: Sequence[str], *, cuts: Collection[str]
+) -> list[Section]:
+    """Cut a network after some of its poolings, as deep as layers are asked for.
+
+    Args:
+      backbone: Key of `BACKBONES`.
+      layers: Layers asked for, by any usual name.
+      cuts: Poolings; one that nothing comes after cuts nothing.
+    """
+    names = layer_names(backbone)
+    places = {name: names.index(canonical_layer(name, backbone)) for name in layers}
+    deepest = max(places.values())
+    ends = [names.index(cut) for cut in names if cut in cuts]
+    found, first = [], -1
+    for end in [*(end for end in ends if end < deepest), deepest]:
+        asked = tuple(name for name, at in places.items() if first < at <= end)
+        found.append(Section("" if first < 0 else names[first], names[end], asked))
+        first = end
+    return found
 
 
 def smallest_side(

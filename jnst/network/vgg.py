@@ -89,6 +89,7 @@ class VGG(nn.Module):
       padding_layers: "all" or "first": the convolutions `padding` holds for; the
         others pad with zeros.
       precision: One of `jnst.network.convolution.PRECISIONS`.
+      after: Layer whose output comes in; "" for preprocessed pixels.
     """
 
     backbone: str
@@ -100,14 +101,16 @@ class VGG(nn.Module):
     padding: str = "zeros"
     padding_layers: str = "all"
     precision: str = "highest"
+    after: str = ""
 
     @nn.compact
     def __call__(self, x: FeatureMaps) -> dict[str, FeatureMaps]:
         """Map preprocessed pixels [N, H, W, 3] to {layer: [N, h, w, C]}."""
         features = {}
         names = layer_names(self.backbone)
+        first = names.index(self.after) + 1 if self.after else 0
         depth = max(names.index(layer) for layer in self.layers)
-        names = names[: depth + 1]
+        names = names[first : depth + 1]
         late, joined = self._relus_elsewhere(names)
         for before, name, after in zip(
             ["", *names[:-1]], names, [*names[1:], ""], strict=True
@@ -164,7 +167,7 @@ def mean_pixel(params: Params) -> Float[np.ndarray, "3"]:
 
 def extract(
     params: Params,
-    image: Images,
+    image: FeatureMaps,
     layers: Sequence[str],
     *,
     pooling: str = "max",
@@ -174,6 +177,7 @@ def extract(
     padding_layers: str = "all",
     dtype: str | None = None,
     precision: str = "highest",
+    after: str = "",
 ) -> dict[str, FeatureMaps]:
     """Compute feature maps, only as deep as asked.
 
@@ -188,6 +192,8 @@ def extract(
       padding_layers: "all" or "first", see `VGG`.
       dtype: Type of activations, such as "bfloat16"; None keeps the image's.
       precision: Of the convolutions, one of `jnst.network.convolution.PRECISIONS`.
+      after: A pooling whose output `image` is, [N, h, w, C], in place of pixels; it
+        may be a part of that map.
 
     Returns:
       {name as given: feature map [N, h, w, C]}.
@@ -206,14 +212,15 @@ def extract(
     wanted = {name: canonical_layer(name, backbone) for name in layers}
     if not wanted:
         return {}
-    check_image_size(
-        (image.shape[1], image.shape[2]),
-        wanted.values(),
-        backbone=backbone,
-        padding=padding,
-        padding_layers=padding_layers,
-        ceil=pooling_ceil,
-    )
+    if not after:
+        check_image_size(
+            (image.shape[1], image.shape[2]),
+            wanted.values(),
+            backbone=backbone,
+            padding=padding,
+            padding_layers=padding_layers,
+            ceil=pooling_ceil,
+        )
     network = VGG(
         backbone,
         channels=tuple(
@@ -228,8 +235,9 @@ def extract(
         padding=padding,
         padding_layers=padding_layers,
         precision=precision,
+        after=after,
     )
     variables = {"params": {k: v for k, v in params.items() if k != "preprocess"}}
-    pixels = preprocess(params, image)
+    pixels = image if after else preprocess(params, image)
     found = network.apply(variables, pixels.astype(dtype) if dtype else pixels)
     return {name: found[layer] for name, layer in wanted.items()}  # type: ignore

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from jnst.base import shown
-from jnst.bounds import SCALE, Choice, Range
+from jnst.bounds import SCALE, SIDE, Choice, Range
 from jnst.fitting import fit_fields, fitted, plain
 from jnst.network.convolution import CONVOLUTIONS, PRECISIONS
 from jnst.network.pooling import POOLINGS
@@ -19,6 +19,8 @@ TERMS = (
     Term("tv", "tv_mean_l2", weight=0.0),
 )
 """The terms of a recipe that does not say otherwise."""
+TILE = Range(64, SIDE.high)
+TILES = ("none", "auto")
 
 
 @fitted
@@ -48,6 +50,11 @@ class ObjectiveFields:
         fastest in float32 on this device, "xla" for the definition.
       pixel_scale: What a pixel of 1.0 is in the optimiser's (and total variation's)
         eyes: 1 or 255.
+      tile_px: Side of the tiles, in pixels, by which a step works through an image
+        that is larger: less memory, the same result. "none" for no tiles, "auto" for
+        tiles where the image would not fit into memory.
+      remat: Whether the gradient computes the layers of a block anew, rather than keep
+        them: less memory, a third more time.
     """
 
     terms: tuple[Term, ...] = TERMS
@@ -64,6 +71,8 @@ class ObjectiveFields:
     precision: Annotated[str, Choice(PRECISIONS)] = "high"
     convolution: Annotated[str, Choice(CONVOLUTIONS)] = "auto"
     pixel_scale: Annotated[float, SCALE] = 1.0
+    tile_px: Annotated[int, TILE] | Annotated[str, Choice(TILES)] = "none"
+    remat: bool = False
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for the first field that no run could use."""

@@ -95,7 +95,7 @@ def _over_levels(values: Sequence[Losses]) -> Losses:
     return values[0] if len(values) == 1 else jnp.mean(jnp.stack(values), axis=0)
 
 
-def _statistics(part: Part, features: Features) -> Statistic:
+def statistics(part: Part, features: Features) -> Statistic:
     """Summarise features as a style loss does, by layer unless joint."""
     statistic = with_options(part.row.statistic, dict(part.options))
     chosen = _chosen(features, part)
@@ -104,7 +104,7 @@ def _statistics(part: Part, features: Features) -> Statistic:
     return {layer: statistic(found) for layer, found in chosen.items()}
 
 
-def _mixed(part: Part, styles: tuple[Statistic, ...], shares: Shares) -> Any:
+def mixed(part: Part, styles: tuple[Statistic, ...], shares: Shares) -> Any:
     """Join several styles' statistics into one, where the term says so."""
     if part.blend != "statistics" or len(styles) == 1:
         return styles
@@ -121,7 +121,7 @@ def _style_targets(
     """Statistics of every style, at each level of the pyramid."""
     levels = zip(*(style.levels[: part.pyramid] for style in styles), strict=True)
     return tuple(
-        _mixed(part, tuple(_statistics(part, each) for each in level), shares)
+        mixed(part, tuple(statistics(part, each) for each in level), shares)
         for level in levels
     )
 

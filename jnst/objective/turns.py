@@ -27,10 +27,13 @@ class Turns(NamedTuple):
       shifts: Rows and columns by which the image is rolled, in turn, [K, 2].
       targets: {content term: targets of each shift}, with an axis of K in front, after
         that of a batch.
+      content: Content image [1, H, W, 3] in [0, 1], where a step computes its targets
+        anew: those of all shifts would fill the memory; else None.
     """
 
     shifts: Int[Array, "k 2"]
     targets: dict[str, PyTree]
+    content: PyTree = None
 
     def first(self, batched: Container[str]) -> dict[str, PyTree]:
         """Return the targets of the first shift, which is none."""
@@ -104,9 +107,15 @@ def at_turn(objective: Any, step: Int[Array, ""]) -> Any:
     turns = objective.turns
     if turns is None:
         return objective
-    at = step % len(turns.shifts)
-    shift, targets = jax.tree.map(
-        lambda leaf: jax.lax.dynamic_index_in_dim(leaf, at, keepdims=False), turns
-    )
+    shift, targets = taken(turns, step)
     targets = objective.targets | targets
     return dataclasses.replace(objective, targets=targets, shift=shift, turns=None)
+
+
+def taken(turns: Turns, step: Int[Array, ""]) -> tuple[Array, dict[str, PyTree]]:
+    """Return the shift of a step, and the content's targets there."""
+    at = step % len(turns.shifts)
+    return jax.tree.map(
+        lambda leaf: jax.lax.dynamic_index_in_dim(leaf, at, keepdims=False),
+        (turns.shifts, turns.targets),
+    )

@@ -33,6 +33,8 @@ class Structure(NamedTuple):
       batch: Number of pictures; None for one, without a leading axis.
       batched: Names of the terms whose targets have that axis.
       mesh: Devices that a picture is split over, `jnst.splitting`; None for one device.
+      tile_px: Side of the tiles by which `jnst.step` works through the image; 0 for
+        the whole at once, as calls of an objective always do.
     """
 
     parts: tuple[Part, ...]
@@ -42,6 +44,7 @@ class Structure(NamedTuple):
     batch: int | None = None
     batched: tuple[str, ...] = ()
     mesh: Mesh | None = None
+    tile_px: int = 0
 
 
 @register_dataclass

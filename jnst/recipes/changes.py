@@ -48,6 +48,8 @@ class Changes(TypedDict, total=False):
     precision: str
     convolution: str
     pixel_scale: float
+    tile_px: int | str
+    remat: bool
     optimizer: Any
     learning_rate: float
     decay_rate: float

@@ -1,1 +1,1 @@
-"""More than one device, or less than one picture: meshes."""
+"""More than one device, or less than one picture at once: meshes, tiles."""

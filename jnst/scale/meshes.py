@@ -155,6 +155,11 @@ def check_splits(
                 f"{term.name}_loss={str(term.loss)!r} cannot be split over devices: "
                 f"{whole}; use devices=1"
             )
+    if fields.tile_px not in ("none", "auto"):
+        raise ValueError(
+            f"tile_px={fields.tile_px} works through the image on one device; leave "
+            "devices or tile_px out"
+        )
     if fields.convolution == "winograd":
         raise ValueError(
             "convolution=winograd cannot be split over devices; set convolution=auto"
