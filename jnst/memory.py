@@ -1,7 +1,22 @@
-"""Memory of this process, as the system sees it."""
+"""Memory of this process, as the system sees it, and what it may still take."""
 
 import contextlib
 import ctypes
+from pathlib import Path
+
+import jax
+
+CGROUPS = (
+    ("/sys/fs/cgroup", "max", "current", "inactive_file"),
+    (
+        "/sys/fs/cgroup/memory",
+        "limit_in_bytes",
+        "usage_in_bytes",
+        "total_inactive_file",
+    ),
+)
+"""Where Linux tells what a container may have, has, and has of files that it would give
+up (in memory.stat): version 2, version 1."""
 
 
 def release_freed() -> None:
@@ -12,3 +27,37 @@ def release_freed() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def available_bytes() -> int | None:
+    """Return the memory that this process may still take; None where nobody says.
+
+    On an accelerator that of its first device; else the least of what Linux says of the
+    machine and of the container.
+    """
+    if jax.default_backend() != "cpu":
+        stats = jax.devices()[0].memory_stats() or {}
+        limit = stats.get("bytes_limit")
+        return None if limit is None else limit - stats.get("bytes_in_use", 0)
+    free = _numbers("/proc/meminfo").get("MemAvailable:")
+    found = [] if free is None else [1024 * free]
+    for folder, limit, usage, reclaimable in CGROUPS:
+        most = _read(f"{folder}/memory.{limit}").strip()
+        now = _read(f"{folder}/memory.{usage}").strip()
+        if most.isdigit() and now.isdigit():
+            files = _numbers(f"{folder}/memory.stat").get(reclaimable, 0)
+            found.append(int(most) - int(now) + files)
+    return min(found, default=None)
+
+
+def _numbers(path: str) -> dict[str, int]:
+    """Read a file of names and numbers, a pair a line."""
+    lines = [line.split() for line in _read(path).splitlines()]
+    return {line[0]: int(line[1]) for line in lines if line[1:] and line[1].isdigit()}
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""

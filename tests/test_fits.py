@@ -7,6 +7,7 @@ import pytest
 from tiny import picture, tiny_params
 
 import jnst
+from jnst import memory
 from jnst.cli.main import main
 from jnst.drivers import fits
 from jnst.drivers.plan import Request, make_plan
@@ -68,17 +69,17 @@ def test_more_is_needed_for_batches_lbfgs_and_float32():
 
 def test_the_least_of_what_linux_says_is_available(monkeypatch):
     told = {"/proc/meminfo": "MemTotal: 9 kB\nMemAvailable:  4096 kB\n"}
-    monkeypatch.setattr(fits, "_read", lambda path: told.get(path, ""))
-    assert fits.available_bytes() == 4096 * 1024
+    monkeypatch.setattr(memory, "_read", lambda path: told.get(path, ""))
+    assert memory.available_bytes() == 4096 * 1024
     told |= {"/sys/fs/cgroup/memory.max": "3000000\n"}
     told |= {"/sys/fs/cgroup/memory.current": "1000000\n"}
-    assert fits.available_bytes() == 2_000_000
+    assert memory.available_bytes() == 2_000_000
     told["/sys/fs/cgroup/memory.stat"] = "anon 900000\ninactive_file 100000\n"
-    assert fits.available_bytes() == 2_100_000  # it would give up files it has read
+    assert memory.available_bytes() == 2_100_000  # it would give up files it has read
     told["/sys/fs/cgroup/memory.max"] = "max\n"
-    assert fits.available_bytes() == 4096 * 1024
+    assert memory.available_bytes() == 4096 * 1024
     told.clear()
-    assert fits.available_bytes() is None
+    assert memory.available_bytes() is None
     fits.check_fits(planned())  # nobody knows: it is tried
 
 

@@ -5,20 +5,22 @@ XLA keeps each convolution's output once for the way back, a copy of the maps th
 centred statistic looks at, and little else.
 """
 
-from pathlib import Path
+import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jnst.base import Params
 from jnst.drivers.plan import Plan
 from jnst.loop.optimizers import make_optimizer, numbers_of, rule_of
+from jnst.memory import available_bytes
 from jnst.network.layers import IMAGE_LAYER, backbone_of, canonical_layer, layer_names
 from jnst.objective.features import Network
 from jnst.objective.fields import active_terms
 from jnst.objective.term import kind_of
+from jnst.scale.memory import TILE_BYTES, tile_for
+from jnst.scale.windows import CUTS
 
 GIB = 2**30
 COPYING = ("wasserstein2", "covariance", "bn_statistics", "mean_std", "cmd")
@@ -26,17 +28,6 @@ COPYING = ("wasserstein2", "covariance", "bn_statistics", "mean_std", "cmd")
 OTHER_IMAGES = 8
 """Arrays of the image's size beside the optimiser's: the image, its average, the best
 and the last good one, the gradient, content, style, and one on its way."""
-CGROUPS = (
-    ("/sys/fs/cgroup", "max", "current", "inactive_file"),
-    (
-        "/sys/fs/cgroup/memory",
-        "limit_in_bytes",
-        "usage_in_bytes",
-        "total_inactive_file",
-    ),
-)
-"""Where Linux tells what a container may have, has, and has of files that it would give
-up (in memory.stat): version 2, version 1."""
 
 
 class Need(NamedTuple):
@@ -46,16 +37,18 @@ class Need(NamedTuple):
       step: Bytes a pixel of what a step keeps.
       state: Bytes a pixel of the state and of what it is compared with.
       pixels: Pixels of all pictures together.
+      fixed: Bytes beside these, of a tile at work.
     """
 
     step: float
     state: float
-    pixels: int
+    pixels: float
+    fixed: int = 0
 
     @property
     def total(self) -> float:
         """Bytes in all, without the weights and the process itself."""
-        return (self.step + self.state) * self.pixels
+        return (self.step + self.state) * self.pixels + self.fixed
 
 
 def map_floats(params: Params, layers: list[str]) -> dict[str, float]:
@@ -80,20 +73,27 @@ def map_floats(params: Params, layers: list[str]) -> dict[str, float]:
     return found
 
 
-def step_bytes(plan: Plan) -> float:
-    """Count the bytes a pixel that a step keeps; 0 for a user's own features."""
+def step_bytes(plan: Plan, *, tiles: bool = False) -> float:
+    """Count the bytes a pixel that a step keeps; 0 for a user's own features.
+
+    With tiles it keeps what comes out of some poolings, and a gradient of the largest.
+    """
     if not isinstance(plan.extract, Network):
         return 0.0
     fields, params = plan.recipe.objective, plan.extract.params
     asked = {term.name: _layers(plan, term.layers) for term in _active(plan)}
     maps = map_floats(params, [layer for each in asked.values() for layer in each])
-    kept = sum(size for name, size in maps.items() if name.startswith("conv"))
-    kept += sum(
-        maps[layer]
-        for term in _active(plan)
-        if term.loss in COPYING
-        for layer in asked[term.name]
-    )
+    if tiles:
+        cuts = [maps[cut] for cut in CUTS if cut in maps]
+        kept = sum(cuts) + max(cuts, default=0.0)
+    else:
+        kept = sum(size for name, size in maps.items() if name.startswith("conv"))
+        kept += sum(
+            maps[layer]
+            for term in _active(plan)
+            if term.loss in COPYING
+            for layer in asked[term.name]
+        )
     return kept * (2 if fields.dtype == "bfloat16" else 4)
 
 
@@ -129,49 +129,23 @@ def _layers(plan: Plan, names: tuple[str, ...]) -> list[str]:
 
 def need_of(plan: Plan) -> Need:
     """Say what a plan needs at its largest size."""
-    shapes = [(stage.shape, *stage.styles) for stage in plan.stages]
-    pixels = max(int(np.prod(shape)) for shape, *_ in shapes) * (plan.batch or 1)
-    return Need(step_bytes(plan), state_bytes(plan), pixels)
-
-
-def available_bytes() -> int | None:
-    """Return the memory that this process may still take; None where nobody says.
-
-    On an accelerator that of its first device; else the least of what Linux says of the
-    machine and of the container.
-    """
-    if jax.default_backend() != "cpu":
-        stats = jax.devices()[0].memory_stats() or {}
-        limit = stats.get("bytes_limit")
-        return None if limit is None else limit - stats.get("bytes_in_use", 0)
-    free = _numbers("/proc/meminfo").get("MemAvailable:")
-    found = [] if free is None else [1024 * free]
-    for folder, limit, usage, reclaimable in CGROUPS:
-        most = _read(f"{folder}/memory.{limit}").strip()
-        now = _read(f"{folder}/memory.{usage}").strip()
-        if most.isdigit() and now.isdigit():
-            files = _numbers(f"{folder}/memory.stat").get(reclaimable, 0)
-            found.append(int(most) - int(now) + files)
-    return min(found, default=None)
-
-
-def _numbers(path: str) -> dict[str, int]:
-    """Read a file of names and numbers, a pair a line."""
-    lines = [line.split() for line in _read(path).splitlines()]
-    return {line[0]: int(line[1]) for line in lines if line[1:] and line[1].isdigit()}
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return ""
+    last = plan.stages[-1]
+    shape = max((last.shape, *last.styles), key=math.prod)
+    pixels = float(math.prod(shape)) * (plan.batch or 1)
+    tile = 0
+    if plan.mesh is None and plan.recipe.objective.tile_px != "none":
+        tile = tile_for(plan.recipe.objective.tile_px, plan.batch, shape)
+    elif plan.mesh is not None and jax.default_backend() != "cpu":
+        pixels /= plan.mesh.size  # the devices of a CPU share its memory
+    step = step_bytes(plan, tiles=tile > 0)
+    return Need(step, state_bytes(plan), pixels, TILE_BYTES * tile**2)
 
 
 def largest_side(plan: Plan, room: int) -> int:
     """Return the longest side, a multiple of 16, of a picture like this that fits."""
     need, (height, width) = need_of(plan), plan.stages[-1].shape
-    pixels = room / (need.step + need.state) / (plan.batch or 1)
+    share = need.pixels / (height * width)
+    pixels = max(0, room - need.fixed) / (need.step + need.state) / share
     ratio = max(height, width) / min(height, width)
     return int((pixels * ratio) ** 0.5) // 16 * 16
 
@@ -191,6 +165,11 @@ def check_fits(plan: Plan, *, room: int | None = None) -> None:
     raise ValueError(
         f"a run at {width}x{height} needs about {need.total / GIB:.3g} GiB beside the "
         f"weights, and {jax.devices()[0].device_kind} has {room / GIB:.3g} GiB free; "
-        f"size_px={largest_side(plan, room)} would fit; force=True (--force) tries it "
-        "all the same"
+        f"size_px={largest_side(plan, room)} would fit{_tiles(plan)}; force=True "
+        "(--force) tries it all the same"
     )
+
+
+def _tiles(plan: Plan) -> str:
+    fields = plan.recipe.objective
+    return ", and more with tile_px=auto" if fields.tile_px == "none" else ""

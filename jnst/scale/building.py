@@ -42,7 +42,7 @@ def build(
     """
     tile_px, structure = 0, make_structure(fields, pictures, extract)
     if mesh is None and fields.tile_px != "none":
-        tile_px = tile_for(fields.tile_px, structure, start.shape)
+        tile_px = tile_for(fields.tile_px, structure.batch, start.shape)
     if not tile_px:
         return making.build(fields, extract, pictures, start, mesh=mesh)
     check_tiles(structure, extract)
