@@ -11,12 +11,13 @@ from tiny import STYLE_LAYERS, picture
 import jnst
 from jnst.cli.main import main
 from jnst.losses import CONTENT_LOSSES, STYLE_LOSSES
-from jnst.scale.meshes import check_splits, counts_of, mesh_of, mesh_shape
+from jnst.scale.meshes import check_splits, counts_of, make_mesh, mesh_of, mesh_shape
 from jnst.weights import save_weights
 
 CONTENT, STYLE = picture(24, 22, 1), picture(20, 26, 2)
 
 
+@pytest.mark.slow
 def test_eight_devices_compute_what_one_does():
     # A CPU is taken for eight devices before JAX starts: in a process of its own.
     here = Path(__file__).parent
@@ -57,6 +58,19 @@ def test_one_device_is_no_mesh(vgg19):
         CONTENT, STYLE, "gatys", weights=vgg19, devices=1, style_layers=STYLE_LAYERS[:1]
     )
     assert objective.structure.mesh is None
+
+
+@pytest.mark.parametrize(("devices", "batch"), [("4x2", None), ("2x2x2", 4)])
+def test_columns_are_refused(devices, batch):
+    with pytest.raises(ValueError, match=f"{devices} splits columns .* devices=8"):
+        make_mesh(devices, batch)
+
+
+def test_a_function_of_ones_own_is_refused(rows):
+    own = jnst.Term("own", lambda maps: maps["relu1_1"].sum(), ("relu1_1",))
+    fields = jnst.Recipe(terms=(own,)).objective
+    with pytest.raises(ValueError, match="own_loss=.* cannot be split over devices"):
+        check_splits(fields, rows, [(24, 22)])
 
 
 def test_a_batch_must_divide():

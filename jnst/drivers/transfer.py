@@ -65,7 +65,7 @@ def stylize(
       extract: Function from an image [1, H, W, 3] in [0, 1] to {name: features
         [1, h, w, C]}, in place of VGG19; layers are its keys.
       devices: Devices to split the run over, the same to rounding as on one: a number,
-        or "4x2" for rows x columns of one picture, batch x rows of a batch.
+        rows of a picture each; or "4x2" for batch x rows of a batch.
       **changes: Any field of `Recipe`, by its flat name.
 
     Returns:
