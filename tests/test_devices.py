@@ -9,6 +9,7 @@ import pytest
 from tiny import STYLE_LAYERS, picture
 
 import jnst
+from jnst.bench.collectives import collectives
 from jnst.cli.main import main
 from jnst.losses import CONTENT_LOSSES, STYLE_LOSSES
 from jnst.scale.meshes import check_splits, counts_of, make_mesh, mesh_of, mesh_shape
@@ -119,3 +120,21 @@ def test_the_command_refuses_in_one_line_with_exit_code_2(vgg19, capsys, tmp_pat
     err = capsys.readouterr().err
     assert code == 2 and "jnst: error: devices=64 needs 64" in err
     assert "Traceback" not in err and not (tmp_path / "o.png").exists()
+
+
+def test_collectives_are_counted_with_their_bytes():
+    found = collectives(
+        """
+  %a = (f32[4,4]{1,0}, f32[]) all-reduce(%x, %y), channel_id=1
+  %b = (bf16[1,1,8,4], bf16[1,1,8,4], u32[], u32[]) collective-permute-start(%z)
+  %c = bf16[1,1,8,4]{3,2,1,0} collective-permute-done(%b)
+  %d = (bf16[1,1,8,4], bf16[1,1,8,4], u32[], u32[]) collective-permute-start(%z)
+  %e = f32[56,37,3]{2,1,0} all-gather(%w), dimensions={0}
+  %f = f32[4,4]{1,0} fusion(%a), calls=%all-reduce
+"""
+    )
+    assert [tuple(row) for row in found] == [
+        ("all-gather", "f32[56,37,3]", 4 * 56 * 37 * 3, 1),
+        ("collective-permute", "bf16[1,1,8,4]", 64, 2),
+        ("all-reduce", "f32[4,4] f32[]", 68, 1),
+    ]
