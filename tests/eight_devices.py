@@ -17,6 +17,7 @@ import pytest
 from tiny import picture
 
 import jnst
+from jnst.bench.collectives import collectives
 from jnst.loop.step import _compiled
 
 pytestmark = pytest.mark.usefixtures("quicker_compile")
@@ -63,7 +64,7 @@ def test_an_uneven_picture_is_the_same_on_eight_devices(vgg19):
 @pytest.mark.parametrize("loss", ["covariance", "cmd", "shifted_gram", "guided_gram"])
 def test_statistics_add_up_over_devices(vgg19, loss):
     changes = {"style_loss": loss, "style_weight": 1.0, "style_options": ()}
-    text = held(CONTENT, "gatys", vgg19, "4x2", size_px=50, **changes)
+    text = held(CONTENT, "gatys", vgg19, 8, size_px=50, **changes)
     for result in re.findall(r"= (.*?) all-(?:gather|to-all)(?:-start)?\(", text):
         assert ",4]" not in result  # maps have four channels, pictures three
 
@@ -80,7 +81,7 @@ def run(vgg19, devices, content=CONTENT, style=STYLE, recipe="jnst", **changes):
 @pytest.mark.parametrize("recipe", ["gatys", "keras-lbfgs"])
 def test_a_run_of_lbfgs_gives_the_same_picture(vgg19, recipe):
     changes = {"recipe": recipe, "scale_steps": (4,), "resize": "bilinear"}
-    one, split = (run(vgg19, devices, **changes) for devices in (None, "4x2"))
+    one, split = (run(vgg19, devices, **changes) for devices in (None, 8))
     for name, values in one.history.items():
         np.testing.assert_allclose(split.history[name], values, rtol=1e-4)
     np.testing.assert_allclose(split.image, one.image, rtol=0, atol=1e-4)
@@ -96,7 +97,7 @@ def test_a_run_goes_from_coarse_to_fine(vgg19):
 def test_what_divides_stays_split_from_step_to_step(vgg19):
     content = picture(48, 36, 1)
     objective = jnst.make_objective(
-        content, STYLE, "gatys", weights=vgg19, devices="4x2", **SHALLOW
+        content, STYLE, "gatys", weights=vgg19, devices=4, **SHALLOW
     )
     state = jnst.init(objective)
     state, _ = jnst.step(objective, state)
@@ -104,10 +105,10 @@ def test_what_divides_stays_split_from_step_to_step(vgg19):
     state, _ = jnst.step(objective, state)
     assert _compiled._cache_size() == known
     shapes = {x.sharding.shard_shape(x.shape) for x in jax.tree.leaves(state)}
-    assert state.image.sharding.shard_shape(state.image.shape) == (1, 12, 18, 3)
-    assert (100, 1, 12, 18, 3) in shapes  # L-BFGS's memory
+    assert state.image.sharding.shard_shape(state.image.shape) == (1, 12, 36, 3)
+    assert (100, 1, 12, 36, 3) in shapes  # L-BFGS's memory
     target = objective.targets["content"][0]["relu2_1"]
-    assert target.sharding.shard_shape(target.shape) == (1, 6, 9, 4)
+    assert target.sharding.shard_shape(target.shape) == (1, 6, 18, 4)
     kernel = objective.extract.params["conv1_1"]["kernel"]
     assert kernel.sharding.is_fully_replicated
 
@@ -123,26 +124,19 @@ def test_pictures_of_a_batch_go_to_devices_of_their_own(vgg19):
     np.testing.assert_allclose(split.image, one.image, rtol=0, atol=1e-4)
 
 
-def test_features_of_ones_own_are_split_too():
-    def own(image):
-        low = jax.image.resize(image, (1, 20, 20, 3), "linear")
-        return {"slope": image[:, 1:] - image[:, :-1], "low": low}
-
-    found = []
-    for devices in (None, 8):
-        objective = jnst.make_objective(
-            CONTENT,
-            STYLE,
-            "gatys",
-            size_px=50,
-            extract=own,
-            content_layers=("low",),
-            style_layers=("slope",),
-            style_layer_weights=(1.0,),
-            devices=devices,
+def test_features_of_ones_own_are_refused():
+    with pytest.raises(ValueError, match="extract cannot be split over devices"):
+        jnst.make_objective(
+            CONTENT, STYLE, "gatys", extract=lambda x: {"same": x}, devices=8
         )
-        image = jnp.asarray(picture(*objective.start.shape, 3))
-        found.append(jax.device_get(slope(objective, image)))
-    np.testing.assert_allclose(found[1][0], found[0][0], rtol=LOSS)
-    size = np.abs(found[0][1]).max()
-    np.testing.assert_allclose(found[1][1], found[0][1], rtol=0, atol=GRADIENT * size)
+
+
+def test_pictures_of_a_batch_tell_each_other_nothing(vgg19):
+    contents = np.stack([picture(26, 24, seed) for seed in range(8)])
+    objective = jnst.make_objective(
+        contents, STYLE, "gatys", weights=vgg19, devices=8, **SHALLOW
+    )
+    image = jnp.asarray(contents)
+    program = jax.jit(lambda o, x: jax.vjp(o, x)[1](jnp.ones(8)))
+    text = program.lower(objective, image).compile().as_text()
+    assert not collectives(text)

@@ -9,14 +9,16 @@ import pytest
 from tiny import STYLE_LAYERS, picture
 
 import jnst
+from jnst.bench.collectives import collectives
 from jnst.cli.main import main
 from jnst.losses import CONTENT_LOSSES, STYLE_LOSSES
-from jnst.scale.meshes import check_splits, counts_of, mesh_of, mesh_shape
+from jnst.scale.meshes import check_splits, counts_of, make_mesh, mesh_of, mesh_shape
 from jnst.weights import save_weights
 
 CONTENT, STYLE = picture(24, 22, 1), picture(20, 26, 2)
 
 
+@pytest.mark.slow
 def test_eight_devices_compute_what_one_does():
     # A CPU is taken for eight devices before JAX starts: in a process of its own.
     here = Path(__file__).parent
@@ -57,6 +59,19 @@ def test_one_device_is_no_mesh(vgg19):
         CONTENT, STYLE, "gatys", weights=vgg19, devices=1, style_layers=STYLE_LAYERS[:1]
     )
     assert objective.structure.mesh is None
+
+
+@pytest.mark.parametrize(("devices", "batch"), [("4x2", None), ("2x2x2", 4)])
+def test_columns_are_refused(devices, batch):
+    with pytest.raises(ValueError, match=f"{devices} splits columns .* devices=8"):
+        make_mesh(devices, batch)
+
+
+def test_a_function_of_ones_own_is_refused(rows):
+    own = jnst.Term("own", lambda maps: maps["relu1_1"].sum(), ("relu1_1",))
+    fields = jnst.Recipe(terms=(own,)).objective
+    with pytest.raises(ValueError, match="own_loss=.* cannot be split over devices"):
+        check_splits(fields, rows, [(24, 22)])
 
 
 def test_a_batch_must_divide():
@@ -105,3 +120,21 @@ def test_the_command_refuses_in_one_line_with_exit_code_2(vgg19, capsys, tmp_pat
     err = capsys.readouterr().err
     assert code == 2 and "jnst: error: devices=64 needs 64" in err
     assert "Traceback" not in err and not (tmp_path / "o.png").exists()
+
+
+def test_collectives_are_counted_with_their_bytes():
+    found = collectives(
+        """
+  %a = (f32[4,4]{1,0}, f32[]) all-reduce(%x, %y), channel_id=1
+  %b = (bf16[1,1,8,4], bf16[1,1,8,4], u32[], u32[]) collective-permute-start(%z)
+  %c = bf16[1,1,8,4]{3,2,1,0} collective-permute-done(%b)
+  %d = (bf16[1,1,8,4], bf16[1,1,8,4], u32[], u32[]) collective-permute-start(%z)
+  %e = f32[56,37,3]{2,1,0} all-gather(%w), dimensions={0}
+  %f = f32[4,4]{1,0} fusion(%a), calls=%all-reduce
+"""
+    )
+    assert [tuple(row) for row in found] == [
+        ("all-gather", "f32[56,37,3]", 4 * 56 * 37 * 3, 1),
+        ("collective-permute", "bf16[1,1,8,4]", 64, 2),
+        ("all-reduce", "f32[4,4] f32[]", 68, 1),
+    ]

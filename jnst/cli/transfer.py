@@ -48,8 +48,8 @@ RUN_OPTIONS = (
     click.option("--weights", help="Name or path of a weights file."),
     click.option(
         "--devices",
-        metavar="N|RxC",
-        help="Split over N devices, or over rows x columns of them.",
+        metavar="N",
+        help="Split the rows over N devices.",
     ),
     click.option("--overwrite", is_flag=True, help="Replace files that exist."),
     click.option("--force", is_flag=True, help="Try what cannot fit the memory."),

@@ -33,7 +33,7 @@ from jnst.recipes.changing import changed, named, resolve
 from jnst.recipes.recipe import Recipe
 from jnst.recipes.schedule import Source, Stage
 from jnst.recipes.table import RECIPES
-from jnst.scale.meshes import check_splits, make_mesh
+from jnst.scale.meshes import OWN_WHOLE, check_splits, make_mesh
 
 Share = Annotated[Number, Range(0, text="weights >= 0 with a sum above 0")]
 
@@ -181,6 +181,8 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
     chosen = without_content(chosen) if source is None else chosen
     reference = _reference(recipe).objective
     mesh = make_mesh(request.devices, batch)
+    if extract is not None and mesh is not None:
+        raise ValueError(f"extract cannot be split over devices: {OWN_WHOLE}")
     if extract is not None:
         seen = own_of(extract, chosen)
     else:

@@ -68,7 +68,7 @@ def stylize(
         [1, h, w, C]}, in place of VGG19; layers are its keys.
       force: Whether to try what cannot fit the memory there is.
       devices: Devices to split the run over, the same to rounding as on one: a number,
-        or "4x2" for rows x columns of one picture, batch x rows of a batch.
+        rows of a picture each; or "4x2" for batch x rows of a batch.
       **changes: Any field of `Recipe`, by its flat name.
 
     Returns:
