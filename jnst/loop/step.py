@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree
 
 from jnst.base import Image, Scalar
-from jnst.loop.optimizers import make_optimizer
+from jnst.loop.optimizers import make_optimizer, searches
 from jnst.loop.state import State
 from jnst.objective.turns import Turns, at_turn, taken
 from jnst.objective.value import (
@@ -21,7 +21,7 @@ from jnst.objective.value import (
 )
 from jnst.scale.evaluation import evaluate
 from jnst.scale.refusals import check_optimizer
-from jnst.scale.running import Run, run
+from jnst.scale.running import Run, Whole, run
 from jnst.scale.targets import with_content
 
 Losses = dict[str, Array]
@@ -153,7 +153,7 @@ def moved(
 
 def tiled_step(
     objective: Objective, state: State, *, run: Run = run, donate: bool = False
-) -> tuple[State, Losses]:
+) -> tuple[State, Whole]:
     """Take one step of an objective with tiles: a loop over programs.
 
     Args:
@@ -165,7 +165,7 @@ def tiled_step(
     Raises:
       ValueError: If the optimiser searches along a line.
     """
-    check_optimizer(optax.tree.get_all_with_path(state.optimizer, "value"))
+    check_optimizer(searches(state.optimizer))
     turns, content = objective.turns, None
     if turns is not None:
         turns, content = turns._replace(content=None), turns.content

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import jax
 
-from jnst.objective.value import Structure
-
 WHOLE_BYTES = 1500
 """Memory of a step without tiles, by pixels."""
 TILE_BYTES = 2000
@@ -29,19 +27,19 @@ def available() -> int:
     return 1024 * kib[0] if kib else UNKNOWN
 
 
-def tile_for(asked: int | str, structure: Structure, shape: tuple[int, int]) -> int:
+def tile_for(asked: int | str, batch: int | None, shape: tuple[int, int]) -> int:
     """Return the side of an image's tiles; 0 for the whole at once.
 
     Args:
       asked: Pixels; "auto" for the largest that fit, if the whole does not.
-      structure: Of the objective.
+      batch: Number of pictures; None for one.
       shape: Height and width of the image.
     """
     pixels = shape[0] * shape[1]
     if not isinstance(asked, str):
         return 0 if pixels <= asked**2 else asked
     budget = available() // SHARE_OF_MEMORY
-    if pixels * WHOLE_BYTES * (structure.batch or 1) <= budget:
+    if pixels * WHOLE_BYTES * (batch or 1) <= budget:
         return 0
     side = LARGEST
     while side > SMALLEST and side**2 * TILE_BYTES > budget:
