@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from jnst.base import Image, Scalar
 from jnst.loop.optimizers import make_optimizer, searches
-from jnst.loop.state import State
+from jnst.loop.state import State, keeps_best
 from jnst.objective.turns import Turns, at_turn, taken
 from jnst.objective.value import (
     Objective,
@@ -115,14 +115,15 @@ def _stepped(
     image, optimizer = _move(objective, state, loss, gradient, key)
     ema = state.numbers["ema"].astype(image.dtype)
     better = loss < state.best_loss
-    best = image if state.rule.returns == "after_best" else state.image
+    rule = state.rule
+    best = image if rule.returns == "after_best" else state.image
     new = dataclasses.replace(
         state,
         image=image,
         optimizer=optimizer,
         ema=ema * state.ema + (1 - ema) * image,
         ema_left=ema * state.ema_left,
-        best=jnp.where(better, best, state.best),
+        best=jnp.where(better, best, state.best) if keeps_best(rule) else state.best,
         best_loss=jnp.where(better, loss, state.best_loss),
         good=jnp.where(jnp.isfinite(loss), state.image, state.good),
         step=state.step + 1,

@@ -95,6 +95,9 @@ class ImageLoss(NamedTuple):
       constants: Makes constants from the content image [1, H, W, 3] in [0, 1], once a
         size; None where the image alone will do.
       least: From options to the fewest pixels a side; None for 1.
+      channels: "mean" or "sum" where the value is that of the values of each colour
+        channel by itself, [1, H, W, 1], so that a large image may be looked at one
+        channel after the other; else "".
     """
 
     value: Callable[..., Scalar]
@@ -102,6 +105,7 @@ class ImageLoss(NamedTuple):
     captures: str = ""
     constants: Callable[..., Any] | None = None
     least: Callable[..., int] | None = None
+    channels: str = ""
 
 
 def option_names(*functions: Callable[..., Any]) -> list[str]:

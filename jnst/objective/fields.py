@@ -54,7 +54,7 @@ class ObjectiveFields:
         that is larger: less memory, the same result. "none" for no tiles, "auto" for
         tiles where the image would not fit into memory.
       remat: Whether the gradient computes the layers of a block anew, rather than keep
-        them: less memory, a third more time.
+        them: less memory, more time. Layers that are asked for are kept.
     """
 
     terms: tuple[Term, ...] = TERMS

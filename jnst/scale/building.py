@@ -23,7 +23,7 @@ from jnst.scale.targets import of_content, of_styles, rolled
 
 MOST_KEPT = 2**29
 """Bytes of the content's targets at all shifts up to which they are kept; beyond, each
-step computes its own anew, which takes a third of its time."""
+step computes its own anew: at 2048 px that keeps a step within 3 GB."""
 
 
 def build(

@@ -148,15 +148,15 @@ def evaluate(
     deep = tuple(part for part in structure.parts if not on_image(part))
     pixels, factors = run(begun, objective, image)
     several, direct, back = [], None, None
-    if flat:
-        given = objective, image, factors, key
-        found, direct = run(on_pixels, *given, static=(flat,))
-        several.append(found)
     if deep:
         pieces = pieces_of(network, layers_of(deep), size, structure.tile_px)
         found, back = _through(run, objective, pixels, factors, key, pieces, deep, size)
         several += found
     del pixels
+    if flat:  # last, when no map fills the memory
+        given = objective, image, factors, key
+        found, direct = run(on_pixels, *given, static=(flat,))
+        several.append(found)
     return run(ended, objective, direct, back, several)
 
 
