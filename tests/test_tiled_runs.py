@@ -1,6 +1,5 @@
 """Steps and runs in tiles: the pictures of runs without, and what is refused."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -141,21 +140,6 @@ def test_auto_takes_the_largest_tile_that_fits(free, side, monkeypatch):
 
 def test_there_is_some_memory():
     assert 2**28 < memory.available() < 2**50
-
-
-@pytest.mark.parametrize("remat", [True, False])
-def test_blocks_computed_anew_give_the_same(remat):
-    # Loss and gradient do not change, but what is kept for the gradient does.
-    changes = {"style_layers": ("relu1_1", "relu2_2"), "tile_px": "none"}
-    objective = objective_of(**changes, shift_px=0, remat=remat)
-    usual = objective_of(**changes, shift_px=0)
-    image = jnp.asarray(picture(71, 83, 3))
-    values = [jax.value_and_grad(each)(image) for each in (objective, usual)]
-    np.testing.assert_allclose(values[0][0], values[1][0], rtol=1e-6)
-    scale = float(jnp.abs(values[1][1]).max())
-    np.testing.assert_allclose(values[0][1], values[1][1], atol=1e-6 * scale)
-    jaxpr = str(jax.make_jaxpr(jax.grad(objective))(image))
-    assert ("remat" in jaxpr or "checkpoint" in jaxpr) is remat
 
 
 def test_the_command_line_takes_tiles(tmp_path, monkeypatch, capsys):
