@@ -9,6 +9,7 @@ import pytest
 from tiny import picture, tiny_params
 
 import jnst
+from jnst.losses import IMAGE_LOSSES
 from jnst.network.layers import Section
 from jnst.objective.value import add_up, terms_at
 from jnst.scale import windows
@@ -142,3 +143,14 @@ def test_two_styles_and_terms_on_pixels_are_the_same_in_tiles():
     styles = [picture(30, 25, 2), picture(20, 33, 4)]
     objective = jnst.make_objective(picture(39, 46, 1), styles, **given)
     check_equal(objective, 16, jnp.asarray(picture(39, 46, 3))[None])
+
+
+CHANNELS = [name for name, row in IMAGE_LOSSES.items() if row.channels]
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_a_loss_on_pixels_is_that_of_its_channels(name):
+    row, image = IMAGE_LOSSES[name], jnp.asarray(picture(9, 11, 5))[None]
+    each = jnp.stack([row.value(image[..., n : n + 1]) for n in range(3)])
+    joined = jnp.mean(each) if row.channels == "mean" else jnp.sum(each)
+    np.testing.assert_allclose(joined, row.value(image), rtol=2e-6)

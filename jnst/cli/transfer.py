@@ -31,6 +31,9 @@ RUN_OPTIONS = (
     click.option("--steps", type=int, help="Steps in all sizes together."),
     click.option("--seed", type=int, help="Seed; the recipe's, 0, if absent."),
     click.option("--init", help="First image: content, noise, ..., or a file."),
+    click.option(
+        "--tile-px", metavar="N|auto", help="Work in tiles of N pixels: less memory."
+    ),
     click.option("--blend", help="Weights of several styles, such as 0.7,0.3."),
     click.option(
         "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any field."
@@ -196,6 +199,7 @@ def transfer(
     steps: int | None = None,
     seed: int | None = None,
     init: str | None = None,
+    tile_px: str | None = None,
     blend: str | None = None,
     settings: Sequence[str] = (),
     terms: Sequence[str] = (),
@@ -219,7 +223,8 @@ def transfer(
     from jnst.program import keep_programs
 
     base = chosen_recipe(recipe, like)
-    changes = all_changes(base, settings, terms)
+    tiles = () if tile_px is None else (f"tile_px={tile_px}",)
+    changes = all_changes(base, (*settings, *tiles), terms)
     given = arguments_of(
         changes, steps=steps, init=init, seed=seed, size_px=size_px, weights=weights
     )

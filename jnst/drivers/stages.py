@@ -10,14 +10,16 @@ from jaxtyping import Array
 from jnst.drivers.plan import Plan
 from jnst.image import resize_image
 from jnst.loop.iterate import Size
-from jnst.loop.optimizers import numbers_of, rule_of
+from jnst.loop.optimizers import numbers_of, rule_of, searches_by
 from jnst.loop.state import Begin, Start, first_image
 from jnst.objective.balance import balanced, first_member
-from jnst.objective.fields import ObjectiveFields
-from jnst.objective.making import Pictures
-from jnst.objective.value import Objective
+from jnst.objective.fields import ObjectiveFields, active_terms
+from jnst.objective.making import Pictures, part_of
+from jnst.objective.value import Objective, Structure
 from jnst.recipes.schedule import Stage, resized_to
 from jnst.scale.building import build
+from jnst.scale.memory import tile_for
+from jnst.scale.refusals import check_optimizer, check_tiles
 
 
 def _on_device(pixels: np.ndarray) -> Array:
@@ -109,15 +111,38 @@ def objective_at(
       plan: From `weighed`.
       stage: One of its stages.
       steps: Steps that a run of this objective alone takes; the stage's if absent.
+
+    Raises:
+      ValueError: For what tiles do not serve.
     """
+    check_tiles_of(plan, stage)
     pictures = pictures_at(plan, stage)
     start = start_at(plan, stage, pictures, steps or stage.steps)
     fields = plan.recipe.objective
     return build(fields, plan.extract, pictures, start, mesh=plan.mesh)
 
 
+def check_tiles_of(plan: Plan, stage: Stage) -> None:
+    """Raise `ValueError` if a stage is to be tiled and something does not serve."""
+    fields, rule = plan.recipe.objective, rule_of(plan.recipe.optimization)
+    if fields.tile_px == "none" or not tile_for(
+        fields.tile_px, plan.batch, stage.shape
+    ):
+        return
+    parts = tuple(part_of(term, plan.extract) for term in active_terms(fields.terms))
+    asked = fields.normalize_gradients, fields.diagnostics, plan.batch
+    structure = Structure(parts, fields.pixel_scale, *asked)
+    check_tiles(structure, plan.extract)
+    check_optimizer(searches_by(rule, numbers_of(plan.recipe.optimization)))
+
+
 def sizes_of(plan: Plan, clock: list[float]) -> list[Size]:
-    """List the sizes of a plan for `jnst.iterate`; compile times go to `clock`."""
+    """List the sizes of a plan for `jnst.iterate`; compile times go to `clock`.
+
+    Raises:
+      ValueError: For what tiles do not serve.
+    """
+    check_tiles_of(plan, plan.stages[-1])
 
     def maker(stage: Stage) -> Callable[[], Objective]:
         def make() -> Objective:

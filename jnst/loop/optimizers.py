@@ -205,6 +205,17 @@ def names_used(optimizer: Any) -> Collection[str]:
     return found | decay
 
 
+def searches(state: Any) -> bool:
+    """Tell from its state whether an optimiser searches along a line."""
+    return bool(optax.tree.get_all_with_path(state, "value"))
+
+
+def searches_by(rule: Rule, numbers: Mapping[str, Any]) -> bool:
+    """Tell whether the optimiser of a rule searches along a line."""
+    begin = make_optimizer(rule, numbers, 0).init
+    return searches(jax.eval_shape(begin, jnp.zeros((1, 1, 1, 3), jnp.float32)))
+
+
 def make_optimizer(
     rule: Rule, numbers: Mapping[str, Any], step: Int[Array, ""] | int
 ) -> optax.GradientTransformationExtraArgs:

@@ -70,7 +70,7 @@ class State:
       numbers: Scalars of the optimiser, see `NUMBERS`: each may be replaced.
       ema: Exponential moving average of images, not yet corrected for its start.
       ema_left: Share of the average still missing, which corrects it.
-      best: Image that "best" or "after_best" would return.
+      best: Image that "best" or "after_best" returns; empty where neither is asked for.
       best_loss: Lowest loss so far.
       good: Last image whose loss was finite.
       step: Steps done in the whole run.
@@ -117,6 +117,11 @@ class State:
         return f"State(image={list(jnp.shape(self.image))})"
 
 
+def keeps_best(rule: Rule) -> bool:
+    """Tell whether the image of the lowest loss may be the result."""
+    return rule.returns in ("best", "after_best")
+
+
 def begin(image: Image, rule: Rule, numbers: dict[str, Any], key: Array) -> State:
     """Make the state of a run of one picture that has not stepped yet.
 
@@ -133,7 +138,7 @@ def begin(image: Image, rule: Rule, numbers: dict[str, Any], key: Array) -> Stat
         numbers=numbers,
         ema=(1 - ema) * image,
         ema_left=ema,
-        best=image,
+        best=image if keeps_best(rule) else image[:, :0, :0],
         best_loss=jnp.asarray(jnp.inf, image.dtype),
         good=image,
         step=jnp.zeros((), jnp.int32),

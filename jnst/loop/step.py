@@ -9,8 +9,8 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree
 
 from jnst.base import Image, Scalar
-from jnst.loop.optimizers import make_optimizer
-from jnst.loop.state import State
+from jnst.loop.optimizers import make_optimizer, searches
+from jnst.loop.state import State, keeps_best
 from jnst.objective.turns import Turns, at_turn, taken
 from jnst.objective.value import (
     Objective,
@@ -21,7 +21,7 @@ from jnst.objective.value import (
 )
 from jnst.scale.evaluation import evaluate
 from jnst.scale.refusals import check_optimizer
-from jnst.scale.running import Run, run
+from jnst.scale.running import Run, Whole, run
 from jnst.scale.targets import with_content
 from jnst.splitting import kept
 
@@ -116,14 +116,15 @@ def _stepped(
     image, optimizer = _move(objective, state, loss, gradient, key)
     ema = state.numbers["ema"].astype(image.dtype)
     better = loss < state.best_loss
-    best = image if state.rule.returns == "after_best" else state.image
+    rule = state.rule
+    best = image if rule.returns == "after_best" else state.image
     new = dataclasses.replace(
         state,
         image=image,
         optimizer=optimizer,
         ema=ema * state.ema + (1 - ema) * image,
         ema_left=ema * state.ema_left,
-        best=jnp.where(better, best, state.best),
+        best=jnp.where(better, best, state.best) if keeps_best(rule) else state.best,
         best_loss=jnp.where(better, loss, state.best_loss),
         good=jnp.where(jnp.isfinite(loss), state.image, state.good),
         step=state.step + 1,
@@ -154,7 +155,7 @@ def moved(
 
 def tiled_step(
     objective: Objective, state: State, *, run: Run = run, donate: bool = False
-) -> tuple[State, Losses]:
+) -> tuple[State, Whole]:
     """Take one step of an objective with tiles: a loop over programs.
 
     Args:
@@ -166,7 +167,7 @@ def tiled_step(
     Raises:
       ValueError: If the optimiser searches along a line.
     """
-    check_optimizer(optax.tree.get_all_with_path(state.optimizer, "value"))
+    check_optimizer(searches(state.optimizer))
     turns, content = objective.turns, None
     if turns is not None:
         turns, content = turns._replace(content=None), turns.content

@@ -70,21 +70,25 @@ IMAGE_LOSSES: dict[str, ImageLoss] = {
         smoothness.tv_mean_l2,
         "source 000; anishathalye/neural-style",
         captures="squared differences of neighbours, mean",
+        channels="mean",
     ),
     "tv_sum_l2": ImageLoss(
         smoothness.tv_sum_l2,
         "xunhuang1995/AdaIN-style",
         captures="squared differences of neighbours, sum",
+        channels="sum",
     ),
     "tv_sum_l1": ImageLoss(
         smoothness.tv_sum_l1,
         "tf.image.total_variation",
         captures="differences of neighbours, sum",
+        channels="sum",
     ),
     "tv_half_mean_l1": ImageLoss(
         smoothness.tv_half_mean_l1,
         "d2l-ai/d2l-en",
         captures="differences of neighbours, half the mean",
+        channels="mean",
     ),
     "tv_beta": ImageLoss(
         smoothness.tv_beta,
@@ -95,16 +99,19 @@ IMAGE_LOSSES: dict[str, ImageLoss] = {
         smoothness.tv_johnson,
         "jcjohnson/neural-style, TVLoss",
         captures="squared differences, half the cropped sum",
+        channels="sum",
     ),
     "tv_isotropic": ImageLoss(
         smoothness.tv_isotropic,
         "Rudin, Osher & Fatemi 1992",
         captures="the gradient's magnitude",
+        channels="sum",
     ),
     "tv_nine_point": ImageLoss(
         smoothness.tv_nine_point,
         "crowsonkb/style-transfer-pytorch, TVLoss",
         captures="squared differences of eight neighbours",
+        channels="mean",
     ),
     "matting_laplacian": ImageLoss(
         photorealism.matting_laplacian,

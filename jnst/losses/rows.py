@@ -100,6 +100,9 @@ class ImageLoss(NamedTuple):
         size; None where the image alone will do.
       least: From options to the fewest pixels a side; None for 1.
       whole: Why a map cannot be split over devices; empty where it can.
+      channels: "mean" or "sum" where the value is that of the values of each colour
+        channel by itself, [1, H, W, 1], so that a large image may be looked at one
+        channel after the other; else "".
     """
 
     value: Callable[..., Scalar]
@@ -108,6 +111,7 @@ class ImageLoss(NamedTuple):
     constants: Callable[..., Any] | None = None
     least: Callable[..., int] | None = None
     whole: str = ""
+    channels: str = ""
 
 
 def option_names(*functions: Callable[..., Any]) -> list[str]:

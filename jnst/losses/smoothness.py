@@ -8,32 +8,38 @@ here and give it a row in `jnst.losses.IMAGE_LOSSES`.
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jnst.base import Image, Scalar, as_statistics_dtype, check_one_of, check_positive
+from jnst.base import (
+    FeatureMap,
+    Scalar,
+    as_statistics_dtype,
+    check_one_of,
+    check_positive,
+)
 from jnst.losses.elementwise import absolute, power
 
 Differences = tuple[Float[Array, "1 _ _ _"], Float[Array, "1 _ _ _"]]
 
 
-def _differences(image: Image) -> Differences:
+def _differences(image: FeatureMap) -> Differences:
     """Differences to the right and to the lower neighbour, full extent each."""
     image = as_statistics_dtype(image)
     return image[:, :, 1:] - image[:, :, :-1], image[:, 1:] - image[:, :-1]
 
 
-def _cropped(image: Image) -> Differences:
+def _cropped(image: FeatureMap) -> Differences:
     """Both differences where both exist: without the last row and column."""
     right, down = _differences(image)
     return right[:, :-1], down[:, :, :-1]
 
 
-def _replicated(image: Image) -> Differences:
+def _replicated(image: FeatureMap) -> Differences:
     """Both differences everywhere, 0 past the edge."""
     right, down = _differences(image)
     right = jnp.pad(right, ((0, 0), (0, 0), (0, 1), (0, 0)))
     return right, jnp.pad(down, ((0, 0), (0, 1), (0, 0), (0, 0)))
 
 
-def tv_mean_l2(image: Image) -> Scalar:
+def tv_mean_l2(image: FeatureMap) -> Scalar:
     """Mean squared difference to the right plus mean squared difference down.
 
     Args:
@@ -49,7 +55,7 @@ def tv_mean_l2(image: Image) -> Scalar:
     return jnp.mean(right**2) + jnp.mean(down**2)
 
 
-def tv_sum_l2(image: Image) -> Scalar:
+def tv_sum_l2(image: FeatureMap) -> Scalar:
     """Sum of squared differences in both directions.
 
     References:
@@ -59,7 +65,7 @@ def tv_sum_l2(image: Image) -> Scalar:
     return jnp.sum(right**2) + jnp.sum(down**2)
 
 
-def tv_sum_l1(image: Image) -> Scalar:
+def tv_sum_l1(image: FeatureMap) -> Scalar:
     """Sum of absolute differences in both directions: anisotropic total variation.
 
     References:
@@ -69,7 +75,7 @@ def tv_sum_l1(image: Image) -> Scalar:
     return jnp.sum(absolute(right)) + jnp.sum(absolute(down))
 
 
-def tv_half_mean_l1(image: Image) -> Scalar:
+def tv_half_mean_l1(image: FeatureMap) -> Scalar:
     """Half of the mean absolute differences of both directions.
 
     References:
@@ -83,7 +89,7 @@ BOUNDARIES = {"crop": _cropped, "replicate": _replicated}
 
 
 def tv_beta(
-    image: Image, *, beta: float = 2.0, mode: str = "crop", reduction: str = "sum"
+    image: FeatureMap, *, beta: float = 2.0, mode: str = "crop", reduction: str = "sum"
 ) -> Scalar:
     """Sum of gradient magnitudes to a power, per colour channel.
 
@@ -112,7 +118,7 @@ def tv_beta(
     return jnp.sum(magnitudes) if reduction == "sum" else jnp.mean(magnitudes)
 
 
-def tv_johnson(image: Image) -> Scalar:
+def tv_johnson(image: FeatureMap) -> Scalar:
     """Half the sum of squared differences, without the last row and column.
 
     References:
@@ -122,7 +128,7 @@ def tv_johnson(image: Image) -> Scalar:
     return tv_beta(image, beta=2.0, mode="crop") / 2
 
 
-def tv_isotropic(image: Image, *, epsilon: float = 1e-8) -> Scalar:
+def tv_isotropic(image: FeatureMap, *, epsilon: float = 1e-8) -> Scalar:
     """Sum of gradient magnitudes, smoothed by `epsilon` under the root.
 
     References:
@@ -132,7 +138,7 @@ def tv_isotropic(image: Image, *, epsilon: float = 1e-8) -> Scalar:
     return jnp.sum(jnp.sqrt(right**2 + down**2 + epsilon))
 
 
-def tv_nine_point(image: Image) -> Scalar:
+def tv_nine_point(image: FeatureMap) -> Scalar:
     """Mean squared differences to right, lower and both diagonal neighbours.
 
     Args:

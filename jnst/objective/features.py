@@ -6,7 +6,6 @@ other weights compile nothing.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,14 +17,13 @@ from jaxtyping import PyTree
 
 from jnst.base import FeatureMap, Features, Image, Params, check_one_of
 from jnst.network.convolution import prepare
-from jnst.network.layers import IMAGE_LAYER, backbone_of, layer_names, sections
+from jnst.network.layers import IMAGE_LAYER
 from jnst.network.pooling import pool
 from jnst.network.vgg import extract
 from jnst.objective.fields import ObjectiveFields, active_terms, winograd_serves
 from jnst.objective.term import Term
 from jnst.splitting import split
 
-POOLS = [name for name in layer_names("vgg19") if name.startswith("pool")]
 Extract = Callable[[Image, Sequence[str]], Features]
 
 
@@ -40,7 +38,6 @@ class NetworkOptions(NamedTuple):
     white: float
     dtype: str
     precision: str
-    remat: bool = False
 
 
 def options_of(fields: ObjectiveFields) -> NetworkOptions:
@@ -63,17 +60,7 @@ class Network:
 
     def __call__(self, image: Image, layers: Sequence[str]) -> Features:
         """Extract features as `jnst.network.vgg.extract` does."""
-        if not self.options.remat:
-            return self.section(image, layers)
-        found, maps = {}, image
-        for part in sections(backbone_of(self.params), layers, cuts=POOLS):
-            run = functools.partial(
-                self.section, layers=(*part.layers, part.end), after=part.after
-            )
-            seen = jax.checkpoint(run)(maps)
-            maps = seen[part.end]
-            found |= {layer: seen[layer] for layer in part.layers}
-        return {layer: found[layer] for layer in layers}
+        return self.section(image, layers)
 
     def section(
         self, maps: FeatureMap, layers: Sequence[str], *, after: str = ""
@@ -87,7 +74,6 @@ class Network:
         """
         options = self.options._asdict()
         white, dtype = options.pop("white"), options.pop("dtype")
-        del options["remat"]
         if white != 255.0 and not after:
             maps = maps * (white / 255.0)
         options["dtype"] = None if dtype == "float32" else dtype

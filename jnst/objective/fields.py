@@ -53,8 +53,6 @@ class ObjectiveFields:
       tile_px: Side of the tiles, in pixels, by which a step works through an image
         that is larger: less memory, the same result. "none" for no tiles, "auto" for
         tiles where the image would not fit into memory.
-      remat: Whether the gradient computes the layers of a block anew, rather than keep
-        them: less memory, a third more time.
     """
 
     terms: tuple[Term, ...] = TERMS
@@ -72,7 +70,6 @@ class ObjectiveFields:
     convolution: Annotated[str, Choice(CONVOLUTIONS)] = "auto"
     pixel_scale: Annotated[float, SCALE] = 1.0
     tile_px: Annotated[int, TILE] | Annotated[str, Choice(TILES)] = "none"
-    remat: bool = False
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for the first field that no run could use."""

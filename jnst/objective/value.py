@@ -96,6 +96,12 @@ class Objective:
     def terms(self, image: Any, key: Any = None) -> dict[str, Array]:
         """Compute the weighted terms, whose sum is the loss; arguments as the call."""
         key = jax.random.key(0) if key is None else key
+        missing = [name for name in self.names if name not in self.targets]
+        if missing:
+            raise ValueError(
+                f"the targets of term {missing[0]!r} are too large to be kept: "
+                "jnst.step computes them in tiles; a call needs tile_px=none"
+            )
         found = _terms(self, as_images(image, self.structure.batch), key)
         return {name: found[name] for name in self.names}  # jit sorts them
 

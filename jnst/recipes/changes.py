@@ -49,7 +49,6 @@ class Changes(TypedDict, total=False):
     convolution: str
     pixel_scale: float
     tile_px: int | str
-    remat: bool
     optimizer: Any
     learning_rate: float
     decay_rate: float

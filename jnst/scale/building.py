@@ -1,6 +1,6 @@
 """An objective whose steps work through the image in tiles, or one without."""
 
-from typing import Any
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -16,15 +16,15 @@ from jnst.objective.making import Pictures, make_structure, make_targets, weight
 from jnst.objective.turns import Turns, shifts_of
 from jnst.objective.value import Objective, Structure
 from jnst.program import compiled
-from jnst.scale.evaluation import on_image
+from jnst.scale.evaluation import layers_of, on_image
 from jnst.scale.memory import tile_for
 from jnst.scale.refusals import check_tiles
-from jnst.scale.running import run
+from jnst.scale.running import Compiling, Run, Whole, run
 from jnst.scale.targets import of_content, of_styles, rolled
 
-MOST_KEPT = 2**30
+MOST_KEPT = 2**29
 """Bytes of the content's targets at all shifts up to which they are kept; beyond, each
-step computes its own anew, which takes a third of its time."""
+step computes its own anew: at 2048 px that keeps a step within 3 GB."""
 
 
 def build(
@@ -57,62 +57,66 @@ def _build(
     structure: Structure,
     tile_px: int,
 ) -> tuple[Objective, float]:
-    parts = structure.parts
-    deep = tuple(part for part in parts if not on_image(part))
-    flat = tuple(part for part in parts if on_image(part))
-    seconds, targets = 0.0, {}
-    if flat:
-        given = extract, pictures, structure._replace(parts=flat)
-        program, seconds = compiled(make_targets, given[:2], static=given[2:])
-        targets |= program(*given)
+    deep = tuple(part for part in structure.parts if not on_image(part))
     styled = tuple(part for part in deep if part.kind == "style")
-    several = list(pictures.styles), pictures.shares
-    targets |= of_styles(run, extract, *several, styled, tile_px)
     contents = tuple(part for part in deep if part.kind == "content")
-    turns = None
-    if contents:
-        if pictures.content is None:
-            raise ValueError(f"term {contents[0].name!r} needs a content image")
-        targets |= of_content(run, extract, pictures.content, contents, tile_px)
-    if fields.shift_px > 1:
-        turns = _turns(
-            fields.shift_px, extract, pictures.content, contents, targets, tile_px
-        )
-        if turns.content is not None:
-            targets = {k: v for k, v in targets.items() if k not in _names(contents)}
+    if contents and pictures.content is None:
+        raise ValueError(f"term {contents[0].name!r} needs a content image")
+    several = list(pictures.styles), pictures.shares, styled, tile_px
+    content = pictures.content, contents, tile_px, fields.shift_px
+
+    def made(run: Run) -> tuple[dict[str, PyTree], dict[str, PyTree], Turns | None]:
+        return of_styles(run, extract, *several), *_contents(run, extract, *content)
+
+    compiling = Compiling()
+    made(compiling)
+    targets, more, turns = made(run)
+    flat, seconds = _on_pixels(extract, pictures, structure)
     structure = structure._replace(tile_px=tile_px)
     rest = *weight_arrays(fields.terms), pictures.shares, start, structure
-    return Objective(extract, targets, *rest, turns), seconds
+    objective = Objective(extract, {**targets, **more, **flat}, *rest, turns)
+    return objective, compiling.seconds + seconds
 
 
-def _names(parts: tuple[Part, ...]) -> list[str]:
-    return [part.name for part in parts]
+def _on_pixels(
+    extract: Network, pictures: Pictures, structure: Structure
+) -> tuple[dict[str, PyTree], float]:
+    """Compute the targets of terms on pixels; and the seconds of compiling."""
+    parts = tuple(part for part in structure.parts if on_image(part))
+    if not parts:
+        return {}, 0.0
+    given = extract, pictures, structure._replace(parts=parts)
+    program, seconds = compiled(make_targets, given[:2], static=given[2:])
+    return program(*given), seconds
 
 
-def _turns(
-    shift_px: int,
+def _contents(
+    run: Run,
     network: Network,
-    content: Array | None,
+    content: Whole,
     parts: tuple[Part, ...],
-    first: dict[str, Any],
     tile_px: int,
-) -> Turns:
-    """Compute the content's targets at every shift, or keep the content for that."""
-    shifts = shifts_of(shift_px)
-    own = {name: first[name] for name in _names(parts)}
-    size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(own))
+    shift_px: int,
+) -> tuple[dict[str, PyTree], Turns | None]:
+    """Compute the content's targets, at every shift; or keep the content for that."""
+    if shift_px <= 1:
+        return of_content(run, network, content, parts, tile_px), None
+    shifts = jax.device_put(shifts_of(shift_px))
     if content is None or not parts:
-        return Turns(jax.device_put(shifts), {})
+        return {}, Turns(shifts, {})
+    layers = layers_of(parts)
+    like = jax.eval_shape(functools.partial(network, layers=layers), content)
+    size = sum(like[k].size * like[k].dtype.itemsize for p in parts for k in p.layers)
     if size * len(shifts) > MOST_KEPT:
-        return Turns(jax.device_put(shifts), {}, content)
-    room = run(rooms, own, static=(len(shifts),))
-    for number, shift in enumerate(shifts):
+        return {}, Turns(shifts, {}, content)
+    room = None
+    for number, shift in enumerate(shifts_of(shift_px)):
+        seen = run(rolled, content, jax.device_put(shift))
+        own = of_content(run, network, seen, parts, tile_px)
+        room = run(rooms, own, static=(len(shifts),)) if room is None else room
         at = jax.device_put(np.int32(number))
-        if number:
-            seen = run(rolled, content, jax.device_put(shift))
-            own = of_content(run, network, seen, parts, tile_px)
         room = run(stored, room, own, at, donated=(0,))
-    return Turns(jax.device_put(shifts), room)
+    return run(firsts, room), Turns(shifts, room or {})
 
 
 def rooms(like: PyTree, count: int) -> PyTree:
@@ -123,3 +127,8 @@ def rooms(like: PyTree, count: int) -> PyTree:
 def stored(room: PyTree, tree: PyTree, at: Array) -> PyTree:
     """Store a tree among others, in place."""
     return jax.tree.map(lambda all_, x: all_.at[at].set(x), room, tree)
+
+
+def firsts(room: PyTree) -> PyTree:
+    """Return the first of the trees that are stored."""
+    return jax.tree.map(lambda x: x[0], room)

@@ -17,18 +17,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
-from jaxtyping import Array
 
-from jnst.base import FeatureMap, Features, Image, Scalar
 from jnst.losses.pooled import Pooled
 from jnst.network.layers import IMAGE_LAYER, backbone_of
 from jnst.objective.features import Network
 from jnst.objective.kinds import Part
 from jnst.objective.value import Objective
-from jnst.scale.running import Run, run
-from jnst.scale.tiles import Factors, Seeds, place_of, pull, see, shape_of
+from jnst.scale.running import Run, Whole, run
+from jnst.scale.tiles import Seeds, place_of, pull, see, shape_of
 from jnst.scale.whole import (
-    Terms,
     begun,
     blank,
     ended,
@@ -79,15 +76,15 @@ class Seen(NamedTuple):
       moments: Of each layer that was asked for.
     """
 
-    sources: list[FeatureMap]
-    maps: Features
+    sources: list[Whole]
+    maps: dict[str, Whole]
     moments: dict[str, Pooled]
 
 
 def go_forward(
     run: Run,
     network: Network,
-    pixels: Image,
+    pixels: Whole,
     pieces: Sequence[Piece],
     *,
     moments: Sequence[str] = (),
@@ -125,15 +122,15 @@ def go_forward(
         seen.moments.update(sums)
         seen.maps.update({k: found[k] for k in wanted})
         if not keep:
-            seen.sources[number] = None  # type: ignore[call-overload]
+            seen.sources[number] = None
         if more:
             seen.sources.append(found[section.end])
     return seen
 
 
 def evaluate(
-    objective: Objective, image: Image, key: Array, *, run: Run = run
-) -> tuple[Scalar, Image, Terms]:
+    objective: Objective, image: Whole, key: Whole, *, run: Run = run
+) -> tuple[Whole, Whole, Whole]:
     """Compute loss, gradient and terms of an image, tile by tile.
 
     Args:
@@ -151,28 +148,28 @@ def evaluate(
     deep = tuple(part for part in structure.parts if not on_image(part))
     pixels, factors = run(begun, objective, image)
     several, direct, back = [], None, None
-    if flat:
-        given = objective, image, factors, key
-        found, direct = run(on_pixels, *given, static=(flat,))
-        several.append(found)
     if deep:
         pieces = pieces_of(network, layers_of(deep), size, structure.tile_px)
         found, back = _through(run, objective, pixels, factors, key, pieces, deep, size)
         several += found
     del pixels
+    if flat:  # last, when no map fills the memory
+        given = objective, image, factors, key
+        found, direct = run(on_pixels, *given, static=(flat,))
+        several.append(found)
     return run(ended, objective, direct, back, several)
 
 
 def _through(
     run: Run,
     objective: Objective,
-    pixels: Image,
-    factors: Factors,
-    key: Array,
+    pixels: Whole,
+    factors: Whole,
+    key: Whole,
     pieces: list[Piece],
     parts: tuple[Part, ...],
     size: tuple[int, int],
-) -> tuple[list[Terms], FeatureMap]:
+) -> tuple[list[Whole], Whole]:
     """Go through the network and back."""
     network, several, gradient = objective.extract, [], None
     last = pieces[-1] if pieces[-1].whole else None
@@ -211,17 +208,17 @@ def _through(
         )
         gradient, terms = _pulled(run, network, seen.sources.pop(), seeds, piece, here)
         several.append(terms)
-    return several, gradient  # type: ignore[return-value]
+    return several, gradient
 
 
 def _pulled(
     run: Run,
     network: Network,
-    source: FeatureMap,
+    source: Whole,
     seeds: Seeds,
     piece: Piece,
     parts: tuple[Part, ...],
-) -> tuple[FeatureMap, Terms]:
+) -> tuple[Whole, Whole]:
     """Pull a piece's windows back, one by one."""
     gradient = run(blank, static=(source.shape, str(source.dtype)))
     terms = {part.name: run(blank, static=((), "float32")) for part in parts}

@@ -1,6 +1,5 @@
 """What cannot be computed in tiles, each in one line that names it."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from jnst.losses import CONTENT_LOSSES, STYLE_LOSSES
@@ -60,13 +59,9 @@ def _names(table: Any, field: str) -> str:
     return ", ".join(name for name, row in table.items() if getattr(row, field))
 
 
-def check_optimizer(values: Sequence[Any]) -> None:
-    """Raise `ValueError` for an optimiser that searches along a line.
-
-    Args:
-      values: What its state keeps of the loss; nothing if it does not search.
-    """
-    if values:
+def check_optimizer(searches: bool) -> None:
+    """Raise `ValueError` for an optimiser that searches along a line."""
+    if searches:
         raise ValueError(
             _refused("this optimizer", "evaluates the whole image along a line")
             + ", or optimizer=adam or lbfgs_torch"

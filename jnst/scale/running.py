@@ -10,6 +10,8 @@ from jnst.program import compiled, jitted
 Run = Callable[..., Any]
 """Calls a function with arrays; `static` are its last arguments, `donated` positions of
 arguments whose buffers it may use. The function must be defined once."""
+Whole = Any
+"""An array, or a tree of arrays; only their shapes where a `Run` only compiles."""
 
 
 def run(

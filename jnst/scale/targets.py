@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jnst.base import FeatureMap, Features, Image, Statistic
 from jnst.losses.pooled import Pooled
@@ -24,7 +24,7 @@ from jnst.scale.evaluation import (
     pieces_of,
     within,
 )
-from jnst.scale.running import Run
+from jnst.scale.running import Run, Whole
 from jnst.scale.windows import Piece
 
 ByTerm = dict[str, dict[str, Statistic]]
@@ -56,8 +56,8 @@ def blended(
 
 
 def of_style(
-    run: Run, network: Network, style: Image, parts: tuple[Part, ...], tile_px: int
-) -> ByTerm:
+    run: Run, network: Network, style: Whole, parts: tuple[Part, ...], tile_px: int
+) -> dict[str, dict[str, Whole]]:
     """Compute the statistics of a style image for style terms."""
     layers = layers_of(parts)
     pieces = pieces_of(network, layers, (style.shape[1], style.shape[2]), tile_px)
@@ -79,11 +79,11 @@ def of_style(
 def of_styles(
     run: Run,
     network: Network,
-    styles: Sequence[Image],
-    shares: Array,
+    styles: Sequence[Whole],
+    shares: Whole,
     parts: tuple[Part, ...],
     tile_px: int,
-) -> dict[str, PyTree]:
+) -> dict[str, Whole]:
     """Compute the targets of style terms."""
     if not parts:
         return {}
@@ -101,8 +101,8 @@ def made(maps: Features, part: Part) -> Features:
 
 
 def of_content(
-    run: Run, network: Network, pixels: Image, parts: tuple[Part, ...], tile_px: int
-) -> dict[str, PyTree]:
+    run: Run, network: Network, pixels: Whole, parts: tuple[Part, ...], tile_px: int
+) -> dict[str, Whole]:
     """Compute the targets of content terms.
 
     Args:
@@ -120,7 +120,7 @@ def of_content(
     return {part.name: (run(made, seen.maps, static=(part,)),) for part in parts}
 
 
-def with_content(objective: Objective, content: Image, *, run: Run) -> Objective:
+def with_content(objective: Objective, content: Whole, *, run: Run) -> Objective:
     """Give an objective the content's targets at its shift, computed anew."""
     parts = tuple(
         part

@@ -76,6 +76,20 @@ def _ordinary(
     return _added(terms)
 
 
+def _one_by_one(part: Part) -> Part:
+    """Let a term on pixels look at one colour channel after the other, if it may."""
+    if part.kind != "image" or not part.row.channels:
+        return part
+    value = jax.checkpoint(with_options(part.row.value, dict(part.options)))
+
+    def each(image: FeatureMap) -> Scalar:
+        channels = jnp.moveaxis(image, 3, 0)[..., None]
+        values = jax.lax.map(value, channels)
+        return jnp.mean(values) if part.row.channels == "mean" else jnp.sum(values)
+
+    return part._replace(row=part.row._replace(value=each), options=())
+
+
 def on_pixels(
     objective: Objective,
     image: Image,
@@ -97,7 +111,7 @@ def on_pixels(
         pixels = x / objective.structure.pixel_scale
         size = (x.shape[1], x.shape[2])
         view = View(x, pixels, (size,), ({IMAGE_LAYER: pixels},))
-        return _ordinary(view, objective, factors, key, parts)
+        return _ordinary(view, objective, factors, key, map(_one_by_one, parts))
 
     (_, terms), gradient = jax.value_and_grad(value, has_aux=True)(image)
     return terms, gradient
