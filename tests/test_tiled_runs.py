@@ -133,13 +133,13 @@ def test_an_image_no_larger_than_a_tile_is_seen_whole_whatever_its_loss():
     ("free", "side"), [(2**40, 0), (2**30, 256), (2**33, 1024), (2**27, 128)]
 )
 def test_auto_takes_the_largest_tile_that_fits(free, side, monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: free)
+    monkeypatch.setattr(memory, "available_bytes", lambda: free)
     assert memory.tile_for("auto", None, (4096, 4096)) == side
     assert memory.tile_for("auto", None, (100, 100)) == 0
 
 
 def test_there_is_some_memory():
-    assert 2**28 < memory.available() < 2**50
+    assert 2**28 < memory.available_bytes() < 2**50
 
 
 def test_the_command_line_takes_tiles(tmp_path, monkeypatch, capsys):
