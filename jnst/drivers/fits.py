@@ -94,7 +94,7 @@ def step_bytes(plan: Plan, *, tiles: bool = False) -> float:
             if term.loss in COPYING
             for layer in asked[term.name]
         )
-    return kept * (2 if fields.dtype == "bfloat16" else 4)
+    return float(kept) * (2 if fields.dtype == "bfloat16" else 4)
 
 
 def state_bytes(plan: Plan) -> float:

@@ -34,7 +34,7 @@ class Form(NamedTuple):
     """
 
     products: Callable[[FeatureMap, FeatureMap], Products]
-    pull: Callable[[FeatureMap, Matrix], FeatureMap]
+    pull: Callable[[FeatureMap, Products], FeatureMap]
 
 
 def _matrix_products(left: FeatureMap, right: FeatureMap) -> Products:
@@ -57,7 +57,7 @@ def _split_products(left: FeatureMap, right: FeatureMap) -> Products:
     )
 
 
-def _matrix_pull(features: FeatureMap, matrix: Matrix) -> FeatureMap:
+def _matrix_pull(features: FeatureMap, matrix: Products) -> FeatureMap:
     pulled = matmul(as_statistics_dtype(features), matrix[None, None])
     return pulled.astype(features.dtype)
 
@@ -79,7 +79,7 @@ def _convolution_products(left: FeatureMap, right: FeatureMap) -> Products:
     return products[0, 0]
 
 
-def _convolution_pull(features: FeatureMap, matrix: Matrix) -> FeatureMap:
+def _convolution_pull(features: FeatureMap, matrix: Products) -> FeatureMap:
     pulled = lax.conv_general_dilated(
         as_statistics_dtype(features),
         matrix[None, None],
