@@ -76,8 +76,10 @@ def weighed(plan: Plan) -> Plan:
     """Replace weights of "balance" by ones for the first image of a run.
 
     Raises:
-      ValueError: If a gradient is 0 or not finite, so that no weight would do.
+      ValueError: For what tiles do not serve, before any work; or if a gradient is 0 or
+        not finite, so that no weight would do.
     """
+    check_tiles_of(plan, plan.stages[-1])
     fields = plan.recipe.objective
     if all(term.weight != "balance" for term in fields.terms):
         return plan
@@ -111,11 +113,7 @@ def objective_at(
       plan: From `weighed`.
       stage: One of its stages.
       steps: Steps that a run of this objective alone takes; the stage's if absent.
-
-    Raises:
-      ValueError: For what tiles do not serve.
     """
-    check_tiles_of(plan, stage)
     pictures = pictures_at(plan, stage)
     start = start_at(plan, stage, pictures, steps or stage.steps)
     fields = plan.recipe.objective
@@ -137,12 +135,7 @@ def check_tiles_of(plan: Plan, stage: Stage) -> None:
 
 
 def sizes_of(plan: Plan, clock: list[float]) -> list[Size]:
-    """List the sizes of a plan for `jnst.iterate`; compile times go to `clock`.
-
-    Raises:
-      ValueError: For what tiles do not serve.
-    """
-    check_tiles_of(plan, plan.stages[-1])
+    """List the sizes of a plan for `jnst.iterate`; compile times go to `clock`."""
 
     def maker(stage: Stage) -> Callable[[], Objective]:
         def make() -> Objective:
