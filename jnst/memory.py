@@ -50,6 +50,21 @@ def available_bytes() -> int | None:
     return min(found, default=None)
 
 
+def resident_bytes() -> int | None:
+    """Return what this process has in memory now; None where Linux does not say."""
+    return _own("VmRSS:")
+
+
+def peak_bytes() -> int | None:
+    """Return the most that this process has had in memory; None as above."""
+    return _own("VmHWM:")
+
+
+def _own(name: str) -> int | None:
+    found = _numbers("/proc/self/status").get(name)
+    return None if found is None else 1024 * found
+
+
 def _numbers(path: str) -> dict[str, int]:
     """Read a file of names and numbers, a pair a line."""
     lines = [line.split() for line in _read(path).splitlines()]

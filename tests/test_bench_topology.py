@@ -10,7 +10,7 @@ import pytest
 from tiny import STYLE_LAYERS
 
 import jnst
-from jnst.bench import topology
+from jnst.bench import absent, topology
 from jnst.bench.cases import OBJECTIVE, Case
 from jnst.bench.flops import step_flops
 from jnst.cli.main import main
@@ -65,15 +65,15 @@ def test_what_exceeds_the_chip_does_not_fit():
 
 
 def test_a_chip_of_unknown_memory_is_said_to_be_unknown():
-    assert topology.memory_gb("TPU v5 lite") == 16  # JAX's name for a v5e
-    assert topology.memory_gb("TPU v99") is None
+    assert absent.memory_gb("TPU v5 lite") == 16  # JAX's name for a v5e
+    assert absent.memory_gb("TPU v99") is None
     assert topology.accounts(program(), 160.0, None)["fits"] is None
 
 
 def test_without_libtpu_one_line_names_the_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"'v5e:2x2' needs libtpu; .*jnst\[tpu\]") as e:
-        topology.load_devices("v5e:2x2")
+        absent.load_devices("v5e:2x2")
     assert "\n" not in str(e.value)
 
 
@@ -119,7 +119,7 @@ def topology_image(side):
 @needs_libtpu
 def test_an_unknown_topology_is_one_line():
     with pytest.raises(ValueError, match="no topology 'v5e:9x9x9'") as e:
-        topology.load_devices("v5e:9x9x9")
+        absent.load_devices("v5e:9x9x9")
     assert "\n" not in str(e.value)
 
 

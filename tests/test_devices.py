@@ -12,7 +12,14 @@ import jnst
 from jnst.bench.collectives import collectives
 from jnst.cli.main import main
 from jnst.losses import CONTENT_LOSSES, STYLE_LOSSES
-from jnst.scale.meshes import check_splits, counts_of, make_mesh, mesh_of, mesh_shape
+from jnst.scale.meshes import (
+    check_splits,
+    counts_of,
+    make_mesh,
+    mesh_of,
+    mesh_shape,
+    sides_of,
+)
 from jnst.weights import save_weights
 
 CONTENT, STYLE = picture(24, 22, 1), picture(20, 26, 2)
@@ -71,7 +78,7 @@ def test_a_function_of_ones_own_is_refused(rows):
     own = jnst.Term("own", lambda maps: maps["relu1_1"].sum(), ("relu1_1",))
     fields = jnst.Recipe(terms=(own,)).objective
     with pytest.raises(ValueError, match="own_loss=.* cannot be split over devices"):
-        check_splits(fields, rows, [(24, 22)])
+        check_splits(fields, sides_of(rows), [(24, 22)])
 
 
 def test_a_batch_must_divide():
@@ -91,7 +98,7 @@ def rows():
 def test_losses_that_need_all_positions_are_refused_by_name(rows, loss):
     fields = jnst.Recipe(style_loss=loss).objective
     with pytest.raises(ValueError, match=f"style_loss='{loss}' cannot be split") as e:
-        check_splits(fields, rows, [(24, 22)])
+        check_splits(fields, sides_of(rows), [(24, 22)])
     assert STYLE_LOSSES[loss].whole in str(e.value) and "devices=1" in str(e.value)
 
 
@@ -99,14 +106,14 @@ def test_so_are_content_losses_and_winograd_asked_for_and_pictures_too_small(row
     (loss,) = (k for k, v in CONTENT_LOSSES.items() if v.whole)
     recipe = jnst.Recipe(content_loss=loss)
     with pytest.raises(ValueError, match=f"content_loss='{loss}' cannot be split"):
-        check_splits(recipe.objective, rows, [(24, 22)])
+        check_splits(recipe.objective, sides_of(rows), [(24, 22)])
     recipe = jnst.Recipe(convolution="winograd")
     with pytest.raises(ValueError, match="convolution=winograd cannot be split"):
-        check_splits(recipe.objective, rows, [(24, 22)])
+        check_splits(recipe.objective, sides_of(rows), [(24, 22)])
     fields = jnst.Recipe().objective
     with pytest.raises(ValueError, match="1x22 .* cannot be split over 2x1 devices"):
-        check_splits(fields, rows, [(24, 22), (1, 22)])
-    check_splits(fields, rows, [(24, 22)])
+        check_splits(fields, sides_of(rows), [(24, 22), (1, 22)])
+    check_splits(fields, sides_of(rows), [(24, 22)])
 
 
 def test_the_command_refuses_in_one_line_with_exit_code_2(vgg19, capsys, tmp_path):

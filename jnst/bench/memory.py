@@ -17,9 +17,10 @@ import numpy as np
 
 from jnst.base import Params
 from jnst.bench.cases import Case
+from jnst.bench.measure import MIB
 from jnst.bench.prepared import prepare
 from jnst.files import as_json, write_json
-from jnst.memory import release_freed
+from jnst.memory import peak_bytes, release_freed
 from jnst.objective.features import make_network
 from jnst.recipes.settings import read_record, record
 from jnst.weights.network import as_arrays, as_params
@@ -30,11 +31,8 @@ CALLS = 3
 
 def resident_mib() -> float | None:
     """Return this process's highest resident memory so far (Linux), in MiB."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return None
-    lines = [x for x in status.read_text().splitlines() if x.startswith("VmHWM:")]
-    return int(lines[0].split()[1]) / 1024 if lines else None
+    found = peak_bytes()
+    return None if found is None else found / MIB
 
 
 def main(arrays_path: str, spec_path: str, out_path: str) -> None:

@@ -3,25 +3,21 @@
 libtpu compiles ahead of time for a topology such as "v5e:2x2" on any machine, and its
 compiler says what the program would compute, move and keep. Nothing runs, no array is
 made: arguments are shapes. The program is that of one chip of the topology, or of many
-that the image is split over: then all is told of one of them. To know the memory of
-another chip, add a row to `MEMORIES`.
+that the image is split over: then all is told of one of them.
 """
 
 import dataclasses
-import importlib.util
 import math
-import os
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.experimental import topologies
 from jax.sharding import Mesh, SingleDeviceSharding
 
 from jnst.base import Image, Params
+from jnst.bench.absent import load_devices, memory_gb
 from jnst.bench.cases import Case
 from jnst.bench.collectives import exchanged
 from jnst.bench.flops import counted, step_flops
@@ -38,79 +34,8 @@ from jnst.objective.making import (
     weight_arrays,
 )
 from jnst.objective.value import Objective
-from jnst.scale.meshes import check_splits, counts_of, mesh_of, mesh_shape
+from jnst.scale.meshes import check_splits, counts_of, mesh_of, mesh_shape, sides_of
 from jnst.splitting import lie
-
-# libtpu asks Google's metadata server where it is, and locks the TPU for one process:
-# compiling needs neither, and a lock left by a process before would end this one. The
-# last two are any host's and any chip's; without them libtpu complains, whatever the
-# topology, on standard error.
-ENVIRONMENT = {
-    "TPU_SKIP_MDS_QUERY": "1",
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-    "TPU_WORKER_HOSTNAMES": "localhost",
-    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
-}
-
-
-class Memory(NamedTuple):
-    """Memory of one chip.
-
-    Attributes:
-      pattern: Regular expression that `device_kind` must match from end to end.
-      gb: High-bandwidth memory, 1e9 bytes.
-      source: Where the figure is from.
-    """
-
-    pattern: str
-    gb: float
-    source: str
-
-
-DOCS = "cloud.google.com/tpu/docs/"
-MEMORIES: tuple[Memory, ...] = (
-    Memory(r"TPU v4", 32.0, DOCS + "v4"),
-    Memory(r"TPU v5( lite|e)", 16.0, DOCS + "v5e"),
-    Memory(r"TPU v5p?", 95.0, DOCS + "v5p"),
-    Memory(r"TPU v6( lite|e)", 32.0, DOCS + "v6e"),
-)
-
-
-def memory_gb(device_kind: str) -> float | None:
-    """Return a chip's memory in 1e9 bytes by JAX's name for it, or None if unknown."""
-    for row in MEMORIES:
-        if re.fullmatch(row.pattern, device_kind.strip()):
-            return row.gb
-    return None
-
-
-def load_devices(topology: str) -> list[Any]:
-    """Return the devices of a topology, as targets to compile for.
-
-    Args:
-      topology: A name libtpu knows, such as "v5e:2x2".
-
-    Returns:
-      `jax.Device`s without hardware.
-
-    Raises:
-      ValueError: Without libtpu, or for a topology it does not know.
-    """
-    if importlib.util.find_spec("libtpu") is None:
-        raise ValueError(
-            f"compiling for topology {topology!r} needs libtpu; install the extra "
-            "'tpu': pip install 'jnst[tpu]'"
-        )
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    try:
-        found = topologies.get_topology_desc(platform="tpu", topology_name=topology)
-    except Exception as error:  # of a type that JAX does not name
-        first = str(error).strip().partition("\n")[0]
-        raise ValueError(
-            f"libtpu has no topology {topology!r}; one that it has is v5e:2x2 ({first})"
-        ) from None
-    return list(found.devices)
 
 
 def abstract_arguments(
@@ -165,15 +90,33 @@ def compile_for(case: Case, params: Params, length: int, where: Any) -> Any:
         raise ValueError(f"a topology takes one image a program, got {case.batch}")
     mesh = where if isinstance(where, Mesh) else None
     if mesh is not None:
-        check_splits(case.recipe.objective, mesh, [(case.size_px, case.size_px)])
+        check_splits(
+            case.recipe.objective, sides_of(mesh), [(case.size_px, case.size_px)]
+        )
+    known = abstract_arguments(case, params, mesh=mesh)
+    return compile_shapes(*known, length, where)
+
+
+def compile_shapes(objective: Objective, state: State, length: int, where: Any) -> Any:
+    """Compile up to `length` steps of one picture for devices, its state donated.
+
+    Args:
+      objective: Shapes and types.
+      state: The same.
+      length: Most steps that the program takes.
+      where: As in `compile_for`.
+
+    Returns:
+      A `jax.stages.Compiled`.
+    """
+    mesh = where if isinstance(where, Mesh) else None
 
     def placed(x: Any) -> Any:
         how = lie(x.shape, mesh, batch=None) if mesh else SingleDeviceSharding(where)
         return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=how)
 
     count = jax.ShapeDtypeStruct((), jnp.int32)
-    known = abstract_arguments(case, params, mesh=mesh)
-    arguments = jax.tree.map(placed, (*known, count))
+    arguments = jax.tree.map(placed, (objective, state, count))
     jitted = jax.jit(run_chunk, static_argnums=3, donate_argnums=1)
     return jitted.lower(*arguments, length).compile()
 

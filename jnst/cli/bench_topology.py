@@ -65,9 +65,10 @@ def compile_cases(
     import jax
     from tqdm import tqdm
 
+    from jnst.bench.absent import load_devices
     from jnst.bench.networks import RANDOM, load_network
     from jnst.bench.session import case_name
-    from jnst.bench.topology import load_devices, topology_rows
+    from jnst.bench.topology import topology_rows
     from jnst.files import write_json
 
     # Nothing runs: a device that is there would only be held from others.

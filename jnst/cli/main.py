@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "disagree": ("disagree:disagree", "Show what one loss sees and another does not."),
     "score": ("score:score", "Judge results by published metrics."),
     "examine": ("examine:examine", "Report on one loss: is it right, what is it like?"),
+    "plan": ("plan:plan", "Say before a run what it needs, and what would fit."),
     "bench": ("bench:bench", "Measure speed on this machine's device."),
     "features": ("features:features", "Draw feature maps and Gram matrices."),
     "recipes": ("catalogue:recipes", "List recipes, or show one."),

@@ -19,7 +19,7 @@ from jnst.network.layers import IMAGE_LAYER, backbone_of, canonical_layer, layer
 from jnst.objective.features import Network
 from jnst.objective.fields import active_terms
 from jnst.objective.term import kind_of
-from jnst.scale.memory import TILE_BYTES, tile_for
+from jnst.scale.memory import MOST_KEPT, tile_bytes, tile_for
 from jnst.scale.windows import CUTS
 
 GIB = 2**30
@@ -97,8 +97,14 @@ def step_bytes(plan: Plan, *, tiles: bool = False) -> float:
     return float(kept) * (2 if fields.dtype == "bfloat16" else 4)
 
 
-def state_bytes(plan: Plan) -> float:
-    """Count the bytes a pixel of the optimiser, the images, the content's targets."""
+def state_bytes(plan: Plan, *, tiled_px: int = 0) -> float:
+    """Count the bytes a pixel of the optimiser, the images, the content's targets.
+
+    Args:
+      plan: The plan.
+      tiled_px: Pixels of a picture that is worked through in tiles, for which targets
+        of all shifts may be too many to keep.
+    """
     fields = plan.recipe.optimization
     rule, image = rule_of(fields), jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
 
@@ -115,6 +121,8 @@ def state_bytes(plan: Plan) -> float:
                 maps = map_floats(plan.extract.params, layers)
                 targets += sum(maps[layer] for layer in layers)
     shifts = max(1, plan.recipe.objective.shift_px)
+    if 4 * shifts * targets * tiled_px > MOST_KEPT:
+        shifts = 1
     return 4 * (own + 3 * OTHER_IMAGES + shifts * targets)
 
 
@@ -131,19 +139,33 @@ def need_of(plan: Plan) -> Need:
     """Say what a plan needs at its largest size."""
     last = plan.stages[-1]
     shape = max((last.shape, *last.styles), key=math.prod)
-    pixels = float(math.prod(shape)) * (plan.batch or 1)
-    tile = 0
+    count = math.prod(shape) * (plan.batch or 1)
     if plan.mesh is None and plan.recipe.objective.tile_px != "none":
         tile = tile_for(plan.recipe.objective.tile_px, plan.batch, shape)
-    elif plan.mesh is not None and jax.default_backend() != "cpu":
+        if tile:
+            return tiled_need(plan, tile, count)
+    pixels = float(count)
+    if plan.mesh is not None and jax.default_backend() != "cpu":
         pixels /= plan.mesh.size  # the devices of a CPU share its memory
-    step = step_bytes(plan, tiles=tile > 0)
-    return Need(step, state_bytes(plan), pixels, TILE_BYTES * tile**2)
+    return Need(step_bytes(plan), state_bytes(plan), pixels)
 
 
-def largest_side(plan: Plan, room: int) -> int:
-    """Return the longest side, a multiple of 16, of a picture like this that fits."""
-    need, (height, width) = need_of(plan), plan.stages[-1].shape
+def tiled_need(plan: Plan, tile_px: int, pixels: int) -> Need:
+    """Say what a picture of so many pixels needs in tiles."""
+    state = state_bytes(plan, tiled_px=pixels)
+    return Need(step_bytes(plan, tiles=True), state, float(pixels), tile_bytes(tile_px))
+
+
+def largest_side(plan: Plan, room: int, *, need: Need | None = None) -> int:
+    """Return the longest side, a multiple of 16, of a picture like this that fits.
+
+    Args:
+      plan: The plan.
+      room: Bytes there are.
+      need: What it needs, as `need_of` says if absent.
+    """
+    need = need_of(plan) if need is None else need
+    height, width = plan.stages[-1].shape
     share = need.pixels / (height * width)
     pixels = max(0, room - need.fixed) / (need.step + need.state) / share
     ratio = max(height, width) / min(height, width)

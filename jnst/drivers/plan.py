@@ -33,7 +33,7 @@ from jnst.recipes.changing import changed, named, resolve
 from jnst.recipes.recipe import Recipe
 from jnst.recipes.schedule import Source, Stage
 from jnst.recipes.table import RECIPES
-from jnst.scale.meshes import OWN_WHOLE, check_splits, make_mesh
+from jnst.scale.meshes import OWN_WHOLE, check_splits, make_mesh, sides_of
 
 Share = Annotated[Number, Range(0, text="weights >= 0 with a sum above 0")]
 
@@ -191,7 +191,7 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
     if extract is not None:
         chosen = with_layers(chosen, seen.extract, found[-1].shape)
     if mesh is not None:
-        check_splits(chosen.objective, mesh, [stage.shape for stage in found])
+        check_splits(chosen.objective, sides_of(mesh), [stage.shape for stage in found])
     release_freed()
     return Plan(
         stages=found,

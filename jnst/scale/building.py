@@ -15,16 +15,11 @@ from jnst.objective.kinds import Part
 from jnst.objective.making import Pictures, make_structure, make_targets, weight_arrays
 from jnst.objective.turns import Turns, shifts_of
 from jnst.objective.value import Objective, Structure
-from jnst.program import compiled
 from jnst.scale.evaluation import layers_of, on_image
-from jnst.scale.memory import tile_for
+from jnst.scale.memory import MOST_KEPT, tile_for
 from jnst.scale.refusals import check_tiles
 from jnst.scale.running import Compiling, Run, Whole, run
 from jnst.scale.targets import of_content, of_styles, rolled
-
-MOST_KEPT = 2**29
-"""Bytes of the content's targets at all shifts up to which they are kept; beyond, each
-step computes its own anew: at 2048 px that keeps a step within 3 GB."""
 
 
 def build(
@@ -57,37 +52,49 @@ def _build(
     structure: Structure,
     tile_px: int,
 ) -> tuple[Objective, float]:
+    compiling, structure = Compiling(), structure._replace(tile_px=tile_px)
+    given = fields, extract, pictures, start, structure
+    tiled(compiling, *given)
+    return tiled(run, *given), compiling.seconds
+
+
+def tiled(
+    run: Run,
+    fields: ObjectiveFields,
+    extract: Network,
+    pictures: Pictures,
+    start: PyTree,
+    structure: Structure,
+) -> Objective:
+    """Make an objective with tiles.
+
+    Args:
+      run: How programs are called.
+      fields: What is compared.
+      extract: The network.
+      pictures: What it is compared with.
+      start: What a run begins with.
+      structure: Its `tile_px` is a number.
+
+    Raises:
+      ValueError: If a term needs a content image.
+    """
     deep = tuple(part for part in structure.parts if not on_image(part))
+    flat = tuple(part for part in structure.parts if on_image(part))
     styled = tuple(part for part in deep if part.kind == "style")
     contents = tuple(part for part in deep if part.kind == "content")
     if contents and pictures.content is None:
         raise ValueError(f"term {contents[0].name!r} needs a content image")
+    tile_px, shift_px = structure.tile_px, fields.shift_px
     several = list(pictures.styles), pictures.shares, styled, tile_px
-    content = pictures.content, contents, tile_px, fields.shift_px
-
-    def made(run: Run) -> tuple[dict[str, PyTree], dict[str, PyTree], Turns | None]:
-        return of_styles(run, extract, *several), *_contents(run, extract, *content)
-
-    compiling = Compiling()
-    made(compiling)
-    targets, more, turns = made(run)
-    flat, seconds = _on_pixels(extract, pictures, structure)
-    structure = structure._replace(tile_px=tile_px)
+    targets = of_styles(run, extract, *several)
+    content = pictures.content, contents, tile_px, shift_px
+    more, turns = _contents(run, extract, *content)
+    if flat:
+        seen = structure._replace(parts=flat)
+        targets |= run(make_targets, extract, pictures, static=(seen,))
     rest = *weight_arrays(fields.terms), pictures.shares, start, structure
-    objective = Objective(extract, {**targets, **more, **flat}, *rest, turns)
-    return objective, compiling.seconds + seconds
-
-
-def _on_pixels(
-    extract: Network, pictures: Pictures, structure: Structure
-) -> tuple[dict[str, PyTree], float]:
-    """Compute the targets of terms on pixels; and the seconds of compiling."""
-    parts = tuple(part for part in structure.parts if on_image(part))
-    if not parts:
-        return {}, 0.0
-    given = extract, pictures, structure._replace(parts=parts)
-    program, seconds = compiled(make_targets, given[:2], static=given[2:])
-    return program(*given), seconds
+    return Objective(extract, {**targets, **more}, *rest, turns)
 
 
 def _contents(

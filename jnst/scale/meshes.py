@@ -115,6 +115,11 @@ def counts_of(devices: Any) -> tuple[int, ...]:
     return counts
 
 
+def sides_of(mesh: Mesh) -> tuple[int, int]:
+    """Return how many devices are along rows and columns of a picture."""
+    return mesh.shape[AXES[1]], mesh.shape[AXES[2]]
+
+
 def mesh_shape(counts: tuple[int, ...], batch: int | None) -> tuple[int, int, int]:
     """Say how many devices are along batch, rows and columns.
 
@@ -146,13 +151,15 @@ def _text(devices: Any) -> str:
 
 
 def check_splits(
-    fields: ObjectiveFields, mesh: Mesh, shapes: Sequence[tuple[int, int]]
+    fields: ObjectiveFields,
+    counts: tuple[int, int],
+    shapes: Sequence[tuple[int, int]],
 ) -> None:
-    """Raise `ValueError` for what cannot be split over a mesh, before any work.
+    """Raise `ValueError` for what cannot be split over devices, before any work.
 
     Args:
       fields: What is compared.
-      mesh: The devices.
+      counts: Devices along rows and columns of a picture.
       shapes: Height and width of the picture at each size of a run.
     """
     if fields.tile_px not in ("none", "auto"):
@@ -165,7 +172,7 @@ def check_splits(
             "convolution=winograd cannot be split over devices: it would gather whole "
             "maps; set convolution=auto"
         )
-    rows, columns = (mesh.shape[name] for name in AXES[1:])
+    rows, columns = counts
     if rows * columns == 1:
         return
     for term in active_terms(fields.terms):
