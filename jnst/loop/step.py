@@ -168,18 +168,17 @@ def tiled_step(
       ValueError: If the optimiser searches along a line.
     """
     check_optimizer(searches(state.optimizer))
-    turns, content = objective.turns, None
-    if turns is not None:
-        turns, content = turns._replace(content=None), turns.content
-    key, shift, targets = run(turned, state.key, turns, state.step)
+    turns = objective.turns
+    bare = turns if turns is None else turns._replace(content=None, kept=None)
+    key, shift, targets = run(turned, state.key, bare, state.step)
     objective = dataclasses.replace(
         objective, turns=None, shift=shift, targets={**objective.targets, **targets}
     )
-    if content is not None:
-        objective = with_content(objective, content, run=run)
+    if turns is not None and turns.content is not None:
+        objective = with_content(objective, turns, state.step, run=run)
     found = evaluate(objective, state.image, key, run=run)
-    bare = dataclasses.replace(objective, extract=None, targets={}, start=None)
-    return run(moved, bare, state, *found, key, donated=(1,) if donate else ())
+    rest = dataclasses.replace(objective, extract=None, targets={}, start=None)
+    return run(moved, rest, state, *found, key, donated=(1,) if donate else ())
 
 
 @jax.jit

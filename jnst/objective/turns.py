@@ -29,11 +29,14 @@ class Turns(NamedTuple):
         that of a batch.
       content: Content image [1, H, W, 3] in [0, 1], where a step computes its targets
         anew: those of all shifts would fill the memory; else None.
+      kept: `jnst.scale.spilling.Spilled` of these targets, so that each shift's are
+        computed once; None for none.
     """
 
     shifts: Int[Array, "k 2"]
     targets: dict[str, PyTree]
     content: PyTree = None
+    kept: PyTree = None
 
     def first(self, batched: Container[str]) -> dict[str, PyTree]:
         """Return the targets of the first shift, which is none."""

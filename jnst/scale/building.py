@@ -19,6 +19,7 @@ from jnst.scale.evaluation import layers_of, on_image
 from jnst.scale.memory import MOST_KEPT, tile_for
 from jnst.scale.refusals import check_tiles
 from jnst.scale.running import Compiling, Run, Whole, run
+from jnst.scale.spilling import Spilled
 from jnst.scale.targets import of_content, of_styles, rolled
 
 
@@ -115,7 +116,8 @@ def _contents(
     like = jax.eval_shape(functools.partial(network, layers=layers), content)
     size = sum(like[k].size * like[k].dtype.itemsize for p in parts for k in p.layers)
     if size * len(shifts) > MOST_KEPT:
-        return {}, Turns(shifts, {}, content)
+        kept = Spilled(len(shifts)) if jax.default_backend() == "cpu" else None
+        return {}, Turns(shifts, {}, content, kept)
     room = None
     for number, shift in enumerate(shifts_of(shift_px)):
         seen = run(rolled, content, jax.device_put(shift))

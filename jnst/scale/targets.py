@@ -16,6 +16,7 @@ from jnst.losses.pooled import Pooled
 from jnst.losses.rows import with_options
 from jnst.objective.features import Network
 from jnst.objective.kinds import Part, mixed, statistics
+from jnst.objective.turns import Turns
 from jnst.objective.value import Objective
 from jnst.scale.evaluation import (
     go_forward,
@@ -120,16 +121,31 @@ def of_content(
     return {part.name: (run(made, seen.maps, static=(part,)),) for part in parts}
 
 
-def with_content(objective: Objective, content: Whole, *, run: Run) -> Objective:
-    """Give an objective the content's targets at its shift, computed anew."""
+def with_content(
+    objective: Objective, turns: Turns, step: Whole, *, run: Run
+) -> Objective:
+    """Give an objective the content's targets at its shift: computed, or read again.
+
+    Args:
+      objective: Of one step.
+      turns: With the content, and with what is kept.
+      step: Number of the step.
+      run: How to call; what only compiles neither reads nor keeps.
+    """
     parts = tuple(
         part
         for part in objective.structure.parts
         if part.kind == "content" and not on_image(part)
     )
-    tile_px = objective.structure.tile_px
-    seen = run(rolled, content, objective.shift)
-    targets = of_content(run, objective.extract, seen, parts, tile_px)
+    kept = turns.kept if isinstance(step, jax.Array) else None
+    number = int(step) % len(turns.shifts) if kept else 0
+    targets = kept.get(number) if kept else None
+    if targets is None:
+        tile_px = objective.structure.tile_px
+        seen = run(rolled, turns.content, objective.shift)
+        targets = of_content(run, objective.extract, seen, parts, tile_px)
+        if kept:
+            kept.put(number, targets)
     return dataclasses.replace(objective, targets={**objective.targets, **targets})
 
 
