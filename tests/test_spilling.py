@@ -41,6 +41,8 @@ def test_what_is_read_is_what_was_written(own_folder):
             assert a.dtype == b.dtype
             np.testing.assert_array_equal(a, b)
     assert list(own_folder.iterdir()) == []  # a file without a name
+    kept.put(1, jax.eval_shape(lambda: tree(0)))  # of who only compiles
+    assert kept.get(1) is None
 
 
 def test_it_is_a_pytree_without_leaves():
@@ -96,8 +98,10 @@ def test_a_run_computes_each_shift_once(monkeypatch):
         state = jnst.init(objective)
         each = jax.tree.map(lambda x: x, objective)
         object.__setattr__(each, "turns", turns)
-        for _ in range(4):
-            state, _ = jnst.step(each, state)
-        images.append(np.asarray(state.image))
-        assert len(times) == (2 if turns.kept else 4)
+        for event in jnst.iterate(each, state, steps=4):
+            image = event.image
+        images.append(image)
+        compiling = times.count("Compiling")
+        assert compiling == 1
+        assert len(times) - compiling == (2 if turns.kept else 4)
     np.testing.assert_array_equal(*images)

@@ -38,7 +38,12 @@ class Spilled:
         self._like: Any = None
 
     def put(self, number: int, tree: Any) -> None:
-        """Keep a tree; if the disk cannot, nothing is kept from then on."""
+        """Keep a tree; if the disk cannot, nothing is kept from then on.
+
+        Shapes are nothing to keep: whoever only compiles has no more.
+        """
+        if not all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(tree)):
+            return
         try:
             self._open(tree)
             if self._file is not None:

@@ -130,7 +130,7 @@ def with_content(
       objective: Of one step.
       turns: With the content, and with what is kept.
       step: Number of the step.
-      run: How to call; what only compiles neither reads nor keeps.
+      run: How to call.
     """
     parts = tuple(
         part
