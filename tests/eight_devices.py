@@ -140,3 +140,25 @@ def test_pictures_of_a_batch_tell_each_other_nothing(vgg19):
     program = jax.jit(lambda o, x: jax.vjp(o, x)[1](jnp.ones(8)))
     text = program.lower(objective, image).compile().as_text()
     assert not collectives(text)
+
+
+@pytest.mark.parametrize(("devices", "members"), [(8, 8), ("4x2", 4)])
+def test_members_of_a_sweep_run_on_devices_of_their_own(vgg19, devices, members):
+    """Five members; on eight devices three places are left over."""
+    rates = [0.01, 0.02, 0.03, 0.04, 0.05]
+    fields = SHALLOW | {"optimizer": "sgd", "scale_steps": (3,), "steps": 3}
+    given = {"weights": vgg19, "grid": {"learning_rate": rates}, "metrics": ()}
+    running = []
+
+    def hear(progress):
+        running.append(len(progress.running))
+
+    one = jnst.sweep(CONTENT, STYLE, **given, **fields)
+    split = jnst.sweep(
+        CONTENT, STYLE, devices=devices, on_progress=hear, **given, **fields
+    )
+    assert max(running) == min(members, 5)
+    for a, b in zip(one, split, strict=True):
+        assert a["learning_rate"] == b["learning_rate"] and not b.get("error")
+        np.testing.assert_allclose(b["image"], a["image"], rtol=0, atol=1e-4)
+        np.testing.assert_allclose(b["loss"], a["loss"], rtol=1e-4)

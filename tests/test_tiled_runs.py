@@ -9,6 +9,7 @@ import jnst
 from jnst.cli.main import main
 from jnst.image import save_image
 from jnst.scale import building, memory
+from jnst.scale.parking import is_large
 from jnst.weights import save_weights
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -159,3 +160,22 @@ def test_the_command_line_takes_tiles(tmp_path, monkeypatch, capsys):
     ):
         assert main([*run, "--overwrite", "--tile-px", value]) == 2
         assert words in capsys.readouterr().err
+
+
+def test_a_large_state_waits_in_the_hosts_memory(monkeypatch):
+    """XLA's CPU has a memory of that name too; steps are those of one that stays."""
+    from jnst.loop import iterate
+
+    objective, kinds, images = objective_of(optimizer="adam"), [], []
+    for large in (True, False):
+        monkeypatch.setattr(iterate, "is_large", lambda state, large=large: large)
+        for event in jnst.iterate(objective, steps=3, every=1):
+            kinds.append(event.state.good.sharding.memory_kind)
+            assert event.state.image.sharding.memory_kind == "device"
+        images.append(event.image)
+    assert kinds == ["pinned_host"] * 3 + ["device"] * 3
+    np.testing.assert_array_equal(*images)
+
+
+def test_a_cpu_has_no_other_memory_to_wait_in():
+    assert not is_large(jnp.zeros((1, 10**4, 10**4, 3)))

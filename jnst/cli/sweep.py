@@ -43,6 +43,9 @@ LONGEST_TABLE = 40
 )
 @click.option("--metrics", help="Such as ssim,gram; 'none' for none.")
 @click.option("--at-once", type=int, help="Members side by side, at most.")
+@click.option(
+    "--devices", metavar="N|NxR", help="N members on devices of their own, R rows each."
+)
 @click.option("--weights", help="Name or path of a weights file.")
 @click.option("--overwrite", is_flag=True, help="Begin again in a folder of a sweep.")
 @losses_from

@@ -144,6 +144,7 @@ class Request(NamedTuple):
       blend: Weight of each style.
       shape: Height and width of a texture.
       devices: Devices to split the run over; None for one.
+      members: Members of a sweep that run side by side, as pictures of a batch do.
     """
 
     content: Any
@@ -156,6 +157,7 @@ class Request(NamedTuple):
     blend: Sequence[float] | None = None
     shape: tuple[int, int] | None = None
     devices: Any = None
+    members: int | None = None
 
 
 def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
@@ -180,7 +182,7 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
     chosen, first, told = _initial(chosen, init, content, batch)
     chosen = without_content(chosen) if source is None else chosen
     reference = _reference(recipe).objective
-    mesh = make_mesh(request.devices, batch)
+    mesh = make_mesh(request.devices, request.members or batch)
     if extract is not None and mesh is not None:
         raise ValueError(f"extract cannot be split over devices: {OWN_WHOLE}")
     if extract is not None:

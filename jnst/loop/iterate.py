@@ -16,10 +16,11 @@ from jaxtyping import Array
 from jnst.loop.history import History, check_finite, join
 from jnst.loop.sizes import resized
 from jnst.loop.state import State, init, on_host
-from jnst.loop.step import run_chunk, tiled_step
+from jnst.loop.step import run_chunk, tiled_step, waiting
 from jnst.memory import release_freed
 from jnst.objective.value import Objective
 from jnst.program import compiled
+from jnst.scale.parking import is_large
 from jnst.scale.running import Compiling
 from jnst.splitting import fetched
 
@@ -194,6 +195,7 @@ def _walk(
         look, length = chunk_lengths(state.image.size // 3)
         if objective.structure.tile_px:
             look, length = 1, 1
+            state = waiting(state) if is_large(state) else state
         program, more = program_of(objective, state, length)
         compile_seconds += spent + more
         jax.block_until_ready((objective, state))  # targets were computed meanwhile

@@ -20,6 +20,7 @@ from jnst.objective.value import (
     terms_at,
 )
 from jnst.scale.evaluation import evaluate
+from jnst.scale.parking import is_parked, parked, unparked
 from jnst.scale.refusals import check_optimizer
 from jnst.scale.running import Run, Whole, run
 from jnst.scale.targets import with_content
@@ -164,6 +165,9 @@ def tiled_step(
       run: How programs are called.
       donate: Whether the state's buffers may be used.
 
+    Returns:
+      The new state and the losses; what waits in the host's memory goes back there.
+
     Raises:
       ValueError: If the optimiser searches along a line.
     """
@@ -178,7 +182,17 @@ def tiled_step(
         objective = with_content(objective, turns, state.step, run=run)
     found = evaluate(objective, state.image, key, run=run)
     rest = dataclasses.replace(objective, extract=None, targets={}, start=None)
-    return run(moved, rest, state, *found, key, donated=(1,) if donate else ())
+    away, state = is_parked(state), unparked(state)
+    given = rest, state, *found, key
+    state, losses = run(moved, *given, donated=(1,) if donate or away else ())
+    return (waiting(state) if away else state), losses
+
+
+def waiting(state: State) -> State:
+    """Bring what a step in tiles needs only at its end into the host's memory."""
+    names = ("optimizer", "ema", "best", "good")
+    away = {name: parked(getattr(state, name)) for name in names}
+    return dataclasses.replace(state, **away)
 
 
 @jax.jit

@@ -14,6 +14,7 @@ from jnst.plots import check_matplotlib
 from jnst.recipes.changes import Changes
 from jnst.recipes.changing import named
 from jnst.recipes.recipe import Recipe
+from jnst.scale.meshes import counts_of
 from jnst.sweeping.capacity import MOST_AT_ONCE
 from jnst.sweeping.folder import as_text, digest_of, open_folder
 from jnst.sweeping.grid import Axis, make_axes, points
@@ -49,6 +50,7 @@ def sweep(
     folder: StrPath | None = None,
     overwrite: bool = False,
     at_once: int | None = None,
+    devices: int | str | Sequence[int] | None = None,
     on_progress: Callable[[SweepProgress], None] | None = None,
     **changes: Unpack[Changes],
 ) -> list[dict[str, Any]]:
@@ -81,6 +83,8 @@ def sweep(
         that was stopped goes on there if it is called with the same arguments.
       overwrite: Whether what the folder has is replaced.
       at_once: Members that run side by side, at most; None for what suits the device.
+      devices: Devices to run members on: a number, a member each; or "4x2" for members
+        x rows of their pictures.
       on_progress: Called with a `SweepProgress` after each chunk of steps.
       **changes: Any field of `Recipe`, for all members.
 
@@ -102,7 +106,9 @@ def sweep(
     first = named(recipe).run.seed if seed is None else seed
     axes = make_axes(grid, seeds=seeds, seed=first, given=[*taken, *changes])
     own = {k: given[k] for k in ("steps", "seed") if given[k] is not None}
+    spread = None if devices is None else counts_of(devices)[0]
     asked = Request(content, style, recipe, size_px, weights, extract, init)
+    asked = asked._replace(devices=devices, members=spread)
     load = loader()
     groups = make_groups(make_members(points(axes), asked, {**changes, **own}), load)
     shapes = [s for g in groups for s in (g.stages[-1].shape, *g.stages[-1].styles)]

@@ -7,6 +7,7 @@ numbers as arrays. Either way a group compiles once.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from jnst.loop.history import History, NonFiniteLossError, check_finite, join
 from jnst.loop.iterate import Event, Size, iterate
 from jnst.memory import release_freed
 from jnst.objective.value import Objective
+from jnst.splitting import BATCH
 from jnst.sweeping.capacity import even_length, usual_at_once
 from jnst.sweeping.stacking import all_weighed, begin_alike, taken_out, with_members
 
@@ -210,10 +212,15 @@ def run_members(
 def _length(
     shared: Shared, left: Sequence[tuple[int, Plan]], at_once: int | None
 ) -> int:
-    """Choose how many of the members left run side by side."""
-    largest = shared.objective(len(left[0][1].stages) - 1)
-    most = at_once or usual_at_once(largest, len(left))
-    return even_length(len(left), min(most, len(left)))
+    """Choose how many of the members left run side by side: as many a device."""
+    plan = left[0][1]
+    each = 1 if plan.mesh is None else plan.mesh.shape[BATCH]
+    count = math.ceil(len(left) / each)
+    if at_once is None:
+        most = usual_at_once(shared.objective(len(plan.stages) - 1), count)
+    else:
+        most = max(1, at_once // each)
+    return each * even_length(count, min(most, count))
 
 
 def _run_padded(
