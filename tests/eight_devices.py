@@ -61,6 +61,25 @@ def test_an_uneven_picture_is_the_same_on_eight_devices(vgg19):
     held(CONTENT, "jnst", vgg19, 8, style_layers=DEEP)
 
 
+@pytest.mark.parametrize(("devices", "shape"), [("4x2", (128, 64)), ("2x4", (64, 128))])
+def test_rows_and_columns_of_maps_that_divide(vgg19, devices, shape):
+    content, style = picture(*shape, 1), picture(*shape, 2)
+    found = []
+    for chosen in (None, devices):
+        objective = jnst.make_objective(
+            content, style, weights=vgg19, devices=chosen, convolution="xla"
+        )
+        image = jnp.asarray(picture(*shape, 3))
+        found.append(jax.device_get(slope(objective, image)))
+        # An objective that a program closes over is a constant of it.
+        loss = jax.jit(lambda x, o=objective: o(x))(image)
+        np.testing.assert_allclose(loss, found[-1][0], rtol=LOSS)
+    (loss, gradient), (split_loss, split_gradient) = found
+    np.testing.assert_allclose(split_loss, loss, rtol=LOSS)
+    size = np.abs(gradient).max()
+    np.testing.assert_allclose(split_gradient, gradient, rtol=0, atol=GRADIENT * size)
+
+
 @pytest.mark.parametrize("loss", ["covariance", "cmd", "shifted_gram", "guided_gram"])
 def test_statistics_add_up_over_devices(vgg19, loss):
     changes = {"style_loss": loss, "style_weight": 1.0, "style_options": ()}

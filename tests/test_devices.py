@@ -15,7 +15,6 @@ from jnst.losses import CONTENT_LOSSES, STYLE_LOSSES
 from jnst.scale.meshes import (
     check_splits,
     counts_of,
-    make_mesh,
     mesh_of,
     mesh_shape,
     sides_of,
@@ -68,10 +67,39 @@ def test_one_device_is_no_mesh(vgg19):
     assert objective.structure.mesh is None
 
 
-@pytest.mark.parametrize(("devices", "batch"), [("4x2", None), ("2x2x2", 4)])
-def test_columns_are_refused(devices, batch):
-    with pytest.raises(ValueError, match=f"{devices} splits columns .* devices=8"):
-        make_mesh(devices, batch)
+@pytest.mark.parametrize(
+    ("shape", "counts", "fits"),
+    [
+        ((128, 64), (4, 2), True),
+        ((512, 512), (4, 4), True),
+        ((128, 32), (4, 2), False),  # one column a device at relu5_1
+        ((64, 64), (4, 2), False),
+        ((136, 64), (4, 2), False),  # maps that do not divide
+        ((50, 37), (8, 1), True),
+    ],
+)
+def test_columns_are_for_maps_that_divide(shape, counts, fits):
+    fields = jnst.Recipe(style_layers=("relu1_1", "relu5_1")).objective
+    if fits:
+        check_splits(fields, counts, [shape])
+        return
+    with pytest.raises(
+        ValueError, match="devices=4x2 splits columns .* devices=8"
+    ) as e:
+        check_splits(fields, counts, [shape])
+    assert "height a multiple of 64, width of 32" in str(e.value)
+    with pytest.raises(ValueError, match="splits columns"):
+        check_splits(fields, counts, [(128, 64)], styles=[shape])
+
+
+def test_a_pyramid_halves_once_more():
+    fields = jnst.Recipe(style_layers=("relu2_1",), content_layers=("relu1_1",))
+    check_splits(fields.objective, (4, 2), [(16, 8)])
+    deeper = jnst.Recipe(
+        style_layers=("relu2_1",), content_layers=("relu1_1",), style_pyramid=2
+    )
+    with pytest.raises(ValueError, match="height a multiple of 16"):
+        check_splits(deeper.objective, (4, 2), [(16, 8)])
 
 
 def test_a_function_of_ones_own_is_refused(rows):

@@ -51,8 +51,8 @@ RUN_OPTIONS = (
     click.option("--weights", help="Name or path of a weights file."),
     click.option(
         "--devices",
-        metavar="N",
-        help="Split the rows over N devices.",
+        metavar="N|RxC",
+        help="Split rows over N devices, or rows x columns.",
     ),
     click.option("--overwrite", is_flag=True, help="Replace files that exist."),
     click.option("--force", is_flag=True, help="Try what cannot fit the memory."),

@@ -193,7 +193,9 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
     if extract is not None:
         chosen = with_layers(chosen, seen.extract, found[-1].shape)
     if mesh is not None:
-        check_splits(chosen.objective, sides_of(mesh), [stage.shape for stage in found])
+        shapes = [stage.shape for stage in found]
+        seen_too = [shape for stage in found for shape in stage.styles]
+        check_splits(chosen.objective, sides_of(mesh), shapes, styles=seen_too)
     release_freed()
     return Plan(
         stages=found,

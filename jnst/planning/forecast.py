@@ -100,7 +100,8 @@ def _split(plan: Plan, devices: Any, target: Target) -> Plan:
         )
     mesh = mesh_of(target.devices[:count], shape)
     shapes = [stage.shape for stage in plan.stages]
-    check_splits(plan.recipe.objective, sides_of(mesh), shapes)
+    styles = [shape for stage in plan.stages for shape in stage.styles]
+    check_splits(plan.recipe.objective, sides_of(mesh), shapes, styles=styles)
     return dataclasses.replace(plan, mesh=mesh) if count > 1 else plan
 
 

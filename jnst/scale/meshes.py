@@ -1,8 +1,8 @@
 """Which devices a run is split over: from what a user asks for to a mesh.
 
-One picture is split by rows. A batch is split by pictures, as far as their number
-divides, and then by rows: both in one program. Columns are for programs that are only
-compiled, as for a topology: see `_check_columns`.
+One picture is split by rows, or by rows and columns. A batch is split by pictures, as
+far as their number divides, and then by rows: both in one program. Columns are for
+pictures whose maps all divide: see `_check_columns`.
 """
 
 import math
@@ -15,8 +15,9 @@ import numpy as np
 from jax.sharding import AxisType, Mesh
 
 from jnst.base import shown
+from jnst.network.layers import IMAGE_LAYER, canonical_layer, layer_names
 from jnst.objective.fields import ObjectiveFields, active_terms
-from jnst.objective.term import OWN, TABLES, kind_of
+from jnst.objective.term import OWN, TABLES, Term, kind_of
 from jnst.splitting import AXES
 
 OWN_WHOLE = "nobody knows whether XLA can split a function of your own"
@@ -27,9 +28,9 @@ def make_mesh(devices: Any, batch: int | None) -> Mesh | None:
     """Make the mesh that a user asks for.
 
     Args:
-      devices: A number of devices; or numbers, as text "4x2" or a tuple: batch x rows
-        of a batch. None for one device, or
-        for all where a run has several processes.
+      devices: A number of devices; or numbers, as text "4x2" or a tuple: rows x columns
+        of one picture, batch x rows (x columns) of a batch. None for one device, or for
+        all where a run has several processes.
       batch: Number of pictures; None for one.
 
     Returns:
@@ -46,7 +47,6 @@ def make_mesh(devices: Any, batch: int | None) -> Mesh | None:
     asked, known = math.prod(shape), jax.devices()
     if asked == 1:
         return None
-    _check_columns(shape, devices)
     if asked > len(known):
         hint = (
             f"; for as many on a CPU set XLA_FLAGS=--xla_force_host_platform_device_"
@@ -64,15 +64,6 @@ def make_mesh(devices: Any, batch: int | None) -> Mesh | None:
             "processes"
         )
     return mesh_of(_even(known, asked), shape)
-
-
-def _check_columns(shape: tuple[int, int, int], devices: Any) -> None:
-    """Raise for what XLA computes wrongly (jaxlib 0.10.2): pooled maps split twice."""
-    if shape[2] > 1:
-        raise ValueError(
-            f"devices={_text(devices)} splits columns too, where XLA computes wrong "
-            f"values of small pooled maps; split rows alone, devices={math.prod(shape)}"
-        )
 
 
 def mesh_of(devices: Sequence[Any], shape: tuple[int, int, int]) -> Mesh:
@@ -154,6 +145,8 @@ def check_splits(
     fields: ObjectiveFields,
     counts: tuple[int, int],
     shapes: Sequence[tuple[int, int]],
+    *,
+    styles: Sequence[tuple[int, int]] = (),
 ) -> None:
     """Raise `ValueError` for what cannot be split over devices, before any work.
 
@@ -161,6 +154,7 @@ def check_splits(
       fields: What is compared.
       counts: Devices along rows and columns of a picture.
       shapes: Height and width of the picture at each size of a run.
+      styles: The same of all its styles, which are split too.
     """
     if fields.tile_px not in ("none", "auto"):
         raise ValueError(
@@ -190,3 +184,39 @@ def check_splits(
                 f"an image of {height}x{width} (height x width) cannot be split over "
                 f"{rows}x{columns} devices; use fewer devices or a larger size_px"
             )
+    if columns > 1:
+        _check_columns(fields, counts, [*shapes, *styles])
+
+
+def _check_columns(
+    fields: ObjectiveFields,
+    counts: tuple[int, int],
+    shapes: Sequence[tuple[int, int]],
+) -> None:
+    """Raise for what XLA may compute wrongly: maps split twice that do not divide.
+
+    In a program whose kernels are constants, as where `jax.jit` closes over an
+    objective, pooled maps of 2 to 5 positions on 4 x 2 or 2 x 4 devices are wrong by
+    more than their size (jaxlib 0.10.2, Shardy). Maps that divide, with two rows and
+    two columns or more a device, are right to 1e-15 in float64, as are all by rows.
+    """
+    times = max((_poolings(term) for term in active_terms(fields.terms)), default=0)
+    least = [2**times * count for count in counts]
+    for shape in shapes:
+        if any(side % n or side < 2 * n for side, n in zip(shape, least, strict=True)):
+            raise ValueError(
+                f"devices={_text(counts)} splits columns too, which XLA computes right "
+                f"only where all maps divide: height a multiple of {least[0]}, width "
+                f"of {least[1]}, twice that or more, got {shape[0]}x{shape[1]}; split "
+                f"rows alone, devices={math.prod(counts)}"
+            )
+
+
+def _poolings(term: Term) -> int:
+    """Count the poolings before the deepest layer of a term, its pyramid's too."""
+    names, found = layer_names("vgg19"), 0
+    for layer in term.layers:
+        if layer != IMAGE_LAYER:
+            depth = names.index(canonical_layer(layer, "vgg19"))
+            found = max(found, sum(x.startswith("pool") for x in names[: depth + 1]))
+    return found + term.pyramid - 1
