@@ -164,7 +164,8 @@ def test_what_would_time_is_refused_with_a_topology(capsys, option):
 @pytest.fixture
 def here(monkeypatch):
     """Lets this machine's CPU stand in for the topology's first device."""
-    monkeypatch.setattr(topology, "load_devices", lambda name: jax.devices())
+    for module in (absent, topology):
+        monkeypatch.setattr(module, "load_devices", lambda name: jax.devices())
     version = importlib.metadata.version
     monkeypatch.setattr(
         importlib.metadata,

@@ -18,7 +18,7 @@ from jnst.planning.needs import Needs
 from jnst.planning.targets import Target, find_target
 from jnst.weights import save_weights
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = pytest.mark.usefixtures("quicker_compile")
 FIELDS = {"style_loss": "gram", "style_weight": 1.0, "content_weight": 1.0}
 MIB = 2**20
 

@@ -13,7 +13,7 @@ import jnst
 from jnst.scale import building, spilling, targets
 from jnst.scale.spilling import Spilled
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = pytest.mark.usefixtures("quicker_compile")
 
 
 @pytest.fixture(autouse=True)

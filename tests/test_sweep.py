@@ -91,6 +91,7 @@ def test_each_member_is_its_run_alone(vgg19, case):
 
 
 def test_members_that_differ_in_numbers_compile_once(vgg19, monkeypatch):
+    jax.clear_caches()  # at 16 programs, those of tests before, they are let go
     traced = collections.Counter()
     original = step._step
 

@@ -18,7 +18,8 @@ from jnst.program import compiled
 from jnst.scale.running import run
 from jnst.scale.weighing import Held, Weighing, bytes_of
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = pytest.mark.usefixtures("quicker_compile")
+LBFGS = {"optimizer": "lbfgs", "memory": 5, "cooldown": 0.0}
 FIELDS = {"style_loss": "gram", "style_weight": 1.0, "content_weight": 1.0}
 
 
@@ -68,9 +69,7 @@ def test_a_donated_buffer_is_used_again():
     assert donating.most == 400_000
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"optimizer": "lbfgs", "memory": 5, "cooldown": 0.0}]
-)
+@pytest.mark.parametrize("changes", [{}, pytest.param(LBFGS, marks=pytest.mark.slow)])
 def test_a_run_needs_what_its_own_program_says(changes):
     """The same program, compiled for arrays; and what the pictures take beside it."""
     plan = planned(48, **changes)
@@ -103,7 +102,7 @@ class Counting:
         return found
 
 
-@pytest.mark.parametrize("most_kept", [2**30, 0])
+@pytest.mark.parametrize("most_kept", [pytest.param(2**30, marks=pytest.mark.slow), 0])
 def test_a_step_in_tiles_holds_what_a_real_one_does(monkeypatch, most_kept):
     """Arrays between programs: what a program uses within itself is XLA's account."""
     from jnst.scale import building
