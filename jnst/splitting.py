@@ -3,11 +3,11 @@
 A program is written as for one device. Here its maps are told how they lie on the mesh,
 and XLA does the rest: sums are added up over devices, convolutions get the rows next to
 their own (GSPMD: Xu et al, "General and Scalable Parallelization for ML Computation
-Graphs", 2021). At 4096 and 8192 px on 4 x 4 chips of a TPU it moves
-within 1 % of the least: one row and column of each convolution's input on the way and
-of its output on the way back, and the sums; a `shard_map` would have none to save.
-Inside a program sizes need not divide; what enters or leaves one is split only where
-they do. Without a mesh nothing here does anything.
+Graphs", 2021). At 4096 and 8192 px on 4 x 4 chips of a TPU it moves within 1 % of the
+least there is: a row and a column at each edge of each convolution's input, and of its
+output on the way back, and the sums. A `shard_map` would have nothing to save. Inside a
+program sizes need not divide; what enters or leaves one is split only where they do.
+Without a mesh nothing here does anything.
 """
 
 from typing import Any
