@@ -20,6 +20,8 @@ from jnst.scale.memory import LARGEST, SMALLEST, tile_bytes
 from jnst.scale.meshes import check_splits
 
 MOST_DEVICES = 1024
+LARGE_FROM = 256**2
+"""Pixels from which a picture counts as large; see `scale_of`."""
 Way = dict[str, Any]
 
 
@@ -51,10 +53,16 @@ class Scale(NamedTuple):
 
 
 def scale_of(plan: Plan, needs: Needs, target: Target) -> Scale:
-    """Find how far counting is from XLA's account of a plan."""
-    kernels = kernel_bytes(plan)
-    factor = max(1, needs.program - kernels) / need_of(plan).total
-    fixed = float(kernels + needs.process)
+    """Find how far counting is from XLA's account of a plan.
+
+    Of a small picture the difference is mostly what does not grow with it, as matrices
+    of styles; of a large one mostly what does.
+    """
+    kernels, need = kernel_bytes(plan), need_of(plan)
+    large = need.pixels >= LARGE_FROM
+    over = needs.program - kernels - need.total
+    factor = max(0.1, 1 + over / need.total) if large else 1.0
+    fixed = kernels + needs.process + (0.0 if large else max(0.0, over))
     return Scale(factor, fixed, float(needs.highest), target.free)
 
 
