@@ -162,6 +162,18 @@ def test_the_command_line_takes_tiles(tmp_path, monkeypatch, capsys):
         assert words in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_bfloat16_is_the_same_in_tiles():
+    """But for a rounding here and there: windows are the same numbers."""
+    found = []
+    for tile_px in ("none", 64):
+        objective = objective_of(tile_px, dtype="bfloat16", **SGD)
+        _, losses = jnst.step(objective, jnst.init(objective))
+        found.append(losses)
+    for name in found[0]:
+        np.testing.assert_allclose(found[1][name], found[0][name], rtol=1e-4)
+
+
 def test_a_large_state_waits_in_the_hosts_memory(monkeypatch):
     """XLA's CPU has a memory of that name too; steps are those of one that stays."""
     from jnst.loop import iterate
