@@ -18,7 +18,10 @@ from tiny import picture
 
 import jnst
 from jnst.bench.collectives import collectives
+from jnst.bench.networks import random_params
 from jnst.loop.step import _compiled
+from jnst.planning import forecast
+from jnst.planning.needs import Needs
 
 pytestmark = pytest.mark.usefixtures("quicker_compile")
 CONTENT, STYLE = picture(50, 37, 1), picture(44, 52, 2)
@@ -181,3 +184,21 @@ def test_members_of_a_sweep_run_on_devices_of_their_own(vgg19, devices, members)
         assert a["learning_rate"] == b["learning_rate"] and not b.get("error")
         np.testing.assert_allclose(b["image"], a["image"], rtol=0, atol=1e-4)
         np.testing.assert_allclose(b["loss"], a["loss"], rtol=1e-4)
+
+
+def test_a_plan_of_a_split_run_is_of_the_network_that_it_runs(monkeypatch):
+    """XLA's convolutions; Winograd's, on one device, would gather whole maps."""
+    planned = []
+
+    def seen(plan, stage, target):
+        planned.append(plan)
+        return Needs(10**9, 0, 0, 0.0)
+
+    monkeypatch.setattr(forecast, "needs_of", seen)
+    given = {"size_px": 64, "weights": random_params("vgg19"), "timed": False}
+    for devices in (None, 8):
+        found = forecast.forecast("gatys", {}, devices=devices, **given)
+    assert found["devices"] == 8 and planned[1].mesh.size == 8
+    one, split = (plan.extract.params.values() for plan in planned)
+    assert not all("kernel" in layer for layer in one)
+    assert all("kernel" in layer for layer in split)

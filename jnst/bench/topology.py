@@ -154,8 +154,12 @@ def accounts(program: Any, by_hand: float | None, hbm_gb: float | None) -> Row:
     }
 
 
-def _where(known: Sequence[Any], topology: str, devices: Any) -> Any:
-    """Return the first device of a topology, or the mesh asked for."""
+def chips_of(known: Sequence[Any], topology: str, devices: Any) -> Any:
+    """Return the first device of a topology, or the mesh asked for.
+
+    Raises:
+      ValueError: If it has fewer.
+    """
     if devices is None:
         return known[0]
     shape = mesh_shape(counts_of(devices), None)
@@ -191,7 +195,7 @@ def topology_rows(
       ValueError: Without libtpu, for an unknown topology or an impossible case.
     """
     known = load_devices(topology)
-    where, kind = _where(known, topology, devices), known[0].device_kind
+    where, kind = chips_of(known, topology, devices), known[0].device_kind
     chips = where.size if isinstance(where, Mesh) else 1
     for case in cases:
         for length in chunks:

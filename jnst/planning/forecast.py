@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jnst.bench.measure import MIB, loss_name
+from jnst.bench.topology import chips_of
 from jnst.drivers.plan import Plan, Request, make_plan
 from jnst.drivers.record import versions
 from jnst.planning.needs import Needs, needs_of
@@ -16,7 +17,7 @@ from jnst.planning.pace import Pace, at_best, from_results, measured
 from jnst.planning.targets import Target, find_target
 from jnst.planning.ways import scale_of, ways_of
 from jnst.recipes.changing import changed
-from jnst.scale.meshes import check_splits, counts_of, mesh_of, mesh_shape, sides_of
+from jnst.scale.meshes import check_splits, sides_of
 
 SCHEMA = "jnst-plan-1"
 GREY = np.full((64, 64, 3), 0.5, np.float32)
@@ -59,6 +60,8 @@ def forecast(
     if not target.here:
         changes = {"convolution": "xla", **changes}
     request = Request(GREY, GREY, recipe, size_px, weights)
+    if target.here:
+        request = request._replace(devices=devices)
     plan = _split(_planned(request, changes), devices, target)
     last = plan.stages[-1]
     side = max(last.shape)
@@ -68,8 +71,7 @@ def forecast(
     pace = earlier or Pace(None, side**2, "not measured")
     if earlier is None and timed and target.here:
         on_stage("measuring a step")
-        own = request._replace(size_px=side, devices=devices)
-        pace = measured(own, changes, last)
+        pace = measured(request, changes, last)
     scale = scale_of(plan, needs, target)
     return {
         "schema": SCHEMA,
@@ -89,20 +91,14 @@ def _planned(request: Request, changes: Mapping[str, Any]) -> Plan:
 
 
 def _split(plan: Plan, devices: Any, target: Target) -> Plan:
-    """Split a plan over a target's devices."""
-    if devices is None:
+    """Split a plan over chips that are not here; `make_plan` does it for those here."""
+    if devices is None or target.here:
         return plan
-    shape = mesh_shape(counts_of(devices), plan.batch)
-    count = math.prod(shape)
-    if count > len(target.devices):
-        raise ValueError(
-            f"devices={devices} needs {count}, {target.name} has {len(target.devices)}"
-        )
-    mesh = mesh_of(target.devices[:count], shape)
+    mesh = chips_of(target.devices, target.name, devices)
     shapes = [stage.shape for stage in plan.stages]
     styles = [shape for stage in plan.stages for shape in stage.styles]
     check_splits(plan.recipe.objective, sides_of(mesh), shapes, styles=styles)
-    return dataclasses.replace(plan, mesh=mesh) if count > 1 else plan
+    return dataclasses.replace(plan, mesh=mesh) if mesh.size > 1 else plan
 
 
 def _needs(plan: Plan, target: Target) -> Needs:

@@ -1,6 +1,5 @@
 """How long a step takes: from a short measurement, or from an earlier benchmark."""
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,8 +71,7 @@ def waves(request: Request, changes: Mapping[str, Any], side: int) -> Plan:
     made = make_pictures(Case(named(request.recipe), side))
     content = None if request.content is None else made.contents[0, 0]
     given = request._replace(content=content, style=made.style[0], size_px=None)
-    plan = make_plan(given, {**changes, "size_px": side})
-    return dataclasses.replace(plan, stages=plan.stages[-1:])
+    return make_plan(given, {**changes, "size_px": side})
 
 
 def from_results(path: str | Path, plan: Plan, target: Target, side: int) -> Pace:
