@@ -22,7 +22,9 @@ from jnst.cli.own import losses_from, optimizer_from
     metavar="NAME",
     help="cpu, gpu or tpu that is here; tpu:v5e:4x4 for one that is not.",
 )
-@click.option("--devices", metavar="N", help="Split the rows over N devices.")
+@click.option(
+    "--devices", metavar="N|RxC", help="Split rows over N devices, or rows x columns."
+)
 @click.option(
     "--results",
     type=click.Path(),

@@ -25,7 +25,7 @@ from jnst.examining.subject import (
     program,
     targets,
 )
-from jnst.memory import release_freed
+from jnst.memory import peak_bytes, release_freed, resident_bytes
 from jnst.network.layers import IMAGE_LAYER
 from jnst.objective.kinds import Part
 
@@ -34,7 +34,7 @@ REPEATS = 5
 DEAR = 10.0
 """Times Gram's seconds above which a loss needs a look."""
 WIDTHS = (64, 128, 256, 512, 512)
-CLEAR, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+CLEAR = Path("/proc/self/clear_refs")
 
 
 def made_maps(part: Part, side: int, *, seed: int) -> Features:
@@ -58,14 +58,6 @@ def made_maps(part: Part, side: int, *, seed: int) -> Features:
     return found
 
 
-def _resident_mib(field: str) -> float | None:
-    """Read a figure of this process's memory (Linux)."""
-    if not STATUS.exists():
-        return None
-    lines = [x for x in STATUS.read_text().splitlines() if x.startswith(field)]
-    return int(lines[0].split()[1]) / 1024 if lines else None
-
-
 def peak_mib(call: Callable[[], Any]) -> float | None:
     """Return by how much a call raises this process's resident memory at its highest.
 
@@ -76,10 +68,12 @@ def peak_mib(call: Callable[[], Any]) -> float | None:
         CLEAR.write_text("5")
     except OSError:
         return None
-    before = _resident_mib("VmRSS:")
+    before = resident_bytes()
     call()
-    after = _resident_mib("VmHWM:")
-    return None if before is None or after is None else max(after - before, 0.0)
+    after = peak_bytes()
+    if before is None or after is None:
+        return None
+    return max(after - before, 0) / 2**20
 
 
 def _call(part: Part, side: int, seed: int) -> tuple[Callable[[], Any], float]:

@@ -27,6 +27,8 @@ from jnst.scale.targets import with_content
 from jnst.splitting import kept
 
 Losses = dict[str, Array]
+Evaluated = tuple[Scalar, Image, Losses]
+"""Loss, gradient and weighted terms of an image."""
 
 
 def _restarted(state: State) -> PyTree:
@@ -49,7 +51,7 @@ def _remembers(objective: Objective, optimizer: PyTree) -> bool:
 
 def _evaluate(
     objective: Objective, image: Image, optimizer: PyTree, key: Array
-) -> tuple[Scalar, Image, Losses]:
+) -> Evaluated:
     """Compute loss, gradient and terms, or take from a line search what it has kept."""
 
     def value(x: Image) -> tuple[Scalar, Losses]:
@@ -102,18 +104,14 @@ def _step(objective: Objective, state: State) -> tuple[State, Losses]:
     key = jax.random.fold_in(state.key, state.step)
     objective = at_turn(objective, state.step)
     state = dataclasses.replace(state, optimizer=_restarted(state))
-    loss, gradient, found = _evaluate(objective, state.image, state.optimizer, key)
-    return _stepped(objective, state, loss, gradient, found, key)
+    seen = _evaluate(objective, state.image, state.optimizer, key)
+    return _stepped(objective, state, seen, key)
 
 
 def _stepped(
-    objective: Objective,
-    state: State,
-    loss: Scalar,
-    gradient: Image,
-    found: Losses,
-    key: Array,
+    objective: Objective, state: State, seen: Evaluated, key: Array
 ) -> tuple[State, Losses]:
+    loss, gradient, found = seen
     image, optimizer = _move(objective, state, loss, gradient, key)
     ema = state.numbers["ema"].astype(image.dtype)
     better = loss < state.best_loss
@@ -142,16 +140,11 @@ def turned(key: Array, turns: Turns | None, step: Array) -> tuple[Array, Any, An
 
 
 def moved(
-    objective: Objective,
-    state: State,
-    loss: Scalar,
-    gradient: Image,
-    found: Losses,
-    key: Array,
+    objective: Objective, state: State, seen: Evaluated, key: Array
 ) -> tuple[State, Losses]:
     """Take the step that a loss and its gradient ask for."""
     state = dataclasses.replace(state, optimizer=_restarted(state))
-    return _stepped(objective, state, loss, gradient, found, key)
+    return _stepped(objective, state, seen, key)
 
 
 def tiled_step(
@@ -183,7 +176,7 @@ def tiled_step(
     found = evaluate(objective, state.image, key, run=run)
     rest = dataclasses.replace(objective, extract=None, targets={}, start=None)
     away, state = is_parked(state), unparked(state)
-    given = rest, state, *found, key
+    given = rest, state, found, key
     state, losses = run(moved, *given, donated=(1,) if donate or away else ())
     return (waiting(state) if away else state), losses
 

@@ -1,11 +1,11 @@
 """What a run's programs need in memory, by XLA's own account; no picture is made."""
 
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jnst.bench.measure import MIB, program_mib
 from jnst.bench.topology import compile_shapes
@@ -29,8 +29,6 @@ from jnst.recipes.schedule import Stage
 from jnst.scale.building import tiled
 from jnst.scale.memory import tile_for
 from jnst.scale.weighing import Held, Weighing, bytes_of
-
-COUNT = jax.ShapeDtypeStruct((), jnp.int32)
 
 
 class Needs(NamedTuple):
@@ -140,9 +138,8 @@ def _here(plan: Plan, stage: Stage) -> tuple[int, float]:
     objective = shapes_of(plan, pictures, start, structure)
     objective = weighing.hold(_held(objective, plan, start))
     state = weighing(init, objective)
-    _, length = chunk_lengths((plan.batch or 1) * int(np.prod(stage.shape)))
-    counted = Held(COUNT.shape, COUNT.dtype)
-    arguments = objective, state, counted
+    _, length = chunk_lengths((plan.batch or 1) * math.prod(stage.shape))
+    arguments = objective, state, Held((), jnp.int32)
     weighing(run_chunk, *arguments, static=(length,), donated=(1,))
     return weighing.most, weighing.seconds
 

@@ -14,11 +14,9 @@ what a tile may take of it."""
 SMALLEST, LARGEST = 128, 1024
 UNKNOWN = 2**33
 """Bytes to assume where the system does not say."""
-
-
 MOST_KEPT = 2**29
-"""Bytes of the content's targets at all shifts up to which they are kept; beyond, each
-step computes its own anew: at 2048 px that keeps a step within 3 GB."""
+"""Bytes of the content's targets at all shifts up to which they are kept; beyond, a
+step computes its own, or reads them again: see `jnst.scale.spilling`."""
 
 
 def tile_bytes(tile_px: int) -> int:

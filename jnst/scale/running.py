@@ -24,6 +24,15 @@ def run(
     return jitted(function, static=len(static), donated=donated)(*arguments, *static)
 
 
+def program_key(
+    function: Callable[..., Any], arguments: Any, static: tuple[Any, ...]
+) -> Any:
+    """Return what is equal for calls that one program serves."""
+    leaves, tree = jax.tree.flatten(arguments)
+    shapes = tuple((x.shape, x.dtype) for x in leaves)
+    return function, static, tree, shapes
+
+
 class Compiling:
     """A `Run` that only compiles, and returns shapes.
 
@@ -44,9 +53,7 @@ class Compiling:
         donated: tuple[int, ...] = (),
     ) -> Any:
         """Compile a function, once, and return the shapes of what it gives."""
-        leaves, tree = jax.tree.flatten(arguments)
-        shapes = tuple((x.shape, x.dtype) for x in leaves)
-        at = function, static, tree, shapes
+        at = program_key(function, arguments, static)
         if at not in self._known:
             more = {"static": static, "donated": donated}
             _, spent = compiled(function, arguments, **more)

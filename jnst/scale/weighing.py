@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jnst.program import jitted
+from jnst.scale.running import program_key
 
 
 class Held(jax.ShapeDtypeStruct):
@@ -68,9 +69,7 @@ class Weighing:
     ) -> Any:
         """Compile a function, once, and return the shapes of what it gives."""
         self.hold(arguments)
-        leaves, tree = jax.tree.flatten(arguments)
-        shapes = tuple((x.shape, x.dtype) for x in leaves)
-        at = function, static, tree, shapes
+        at = program_key(function, arguments, static)
         if at not in self._known:
             self._known[at] = self._compiled(function, arguments, static, donated)
         found, more = self._known[at]
