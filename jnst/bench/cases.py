@@ -29,12 +29,18 @@ class Case(NamedTuple):
       size_px: Side of the square image.
       batch: Images optimised together in one program.
       label: What the recipe is called in a report.
+      mode: One of `jnst.bench.modes.MODES`: the whole step, or a part of it.
+      devices: What it is split over, as `jnst.scale.meshes.make_mesh` reads it.
+      scaling: "strong" or "weak", where it is one of several numbers of devices.
     """
 
     recipe: Recipe
     size_px: int
     batch: int = 1
     label: str = "objective"
+    mode: str = "step"
+    devices: str = "1"
+    scaling: str = ""
 
 
 class Pictures(NamedTuple):
@@ -104,6 +110,7 @@ def make_cases(
     losses: Sequence[str] = (),
     batches: Sequence[int] = (1,),
     optimizers: Sequence[str] = (),
+    modes: Sequence[str] = ("step",),
     label: str = "objective",
 ) -> list[Case]:
     """Cross a recipe with sizes, types, losses, optimisers, batches and so on.
@@ -116,6 +123,7 @@ def make_cases(
       losses: Keys of `STYLE_LOSSES`; empty for the recipe's own.
       batches: Images in one program, at least 1.
       optimizers: Keys of `OPTIMIZERS`; empty for the recipe's own.
+      modes: See `Case`.
       label: See `Case`.
 
     Returns:
@@ -139,11 +147,13 @@ def make_cases(
             size_px,
             batch,
             label,
+            mode,
         )
         for loss in losses or [recipe.style_loss]
         for optimizer in optimizers or [recipe.optimizer]
         for dtype in dtypes or [recipe.dtype]
         for precision in precisions or [recipe.precision]
         for batch in batches
+        for mode in modes
         for size_px in sizes
     ]

@@ -6,6 +6,7 @@ that whatever else the machine does hits all alike.
 """
 
 import gc
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,7 +16,11 @@ import numpy as np
 
 from jnst.base import Params
 from jnst.bench.cases import Case
+from jnst.bench.compiling import watched
+from jnst.bench.device_time import device_share, device_time
 from jnst.bench.flops import counted, step_flops, style_terms
+from jnst.bench.host import sensed
+from jnst.bench.modes import PARTS
 from jnst.bench.peaks import peak_tflops
 from jnst.bench.prepared import Prepared, prepare
 from jnst.drivers.record import device
@@ -36,6 +41,8 @@ KEY = (
     "convolution",
     "backbone",
     "label",
+    "mode",
+    "devices",
 )
 """Fields of a row that say what was measured; what it gave are the others."""
 
@@ -84,6 +91,9 @@ def describe(case: Case, params: Params) -> Row:
         "convolution": recipe.convolution,
         "backbone": backbone_of(params),
         "label": case.label,
+        "mode": case.mode,
+        "devices": case.devices,
+        **({"scaling": case.scaling} if case.scaling else {}),
     }
 
 
@@ -113,10 +123,11 @@ def _memory(program: Any, before: int | None) -> Row:
 
 
 def timings(seconds: list[float], steps: int) -> Row:
-    """Summarise calls of `steps` steps each: median, deciles, every sample."""
+    """Summarise calls of `steps` steps each: median, deciles, spread, every sample."""
     samples = [1e3 * value / steps for value in seconds]
     return {
         "step_ms": float(np.median(samples)),
+        "step_ms_std": float(np.std(samples, ddof=1)) if len(samples) > 1 else None,
         "step_ms_deciles": [float(v) for v in np.quantile(samples, [0.1, 0.9])],
         "samples_ms": samples,
     }
@@ -126,6 +137,8 @@ def speeds(case: Case, params: Params, step_ms: float) -> Row:
     """Derive pixels and operations a second, and the share of the device's peak."""
     seconds, recipe = step_ms / 1e3, case.recipe
     flops = step_flops(recipe, params, case.size_px)
+    if flops is not None and case.mode in PARTS:
+        flops *= PARTS[case.mode][1]
     tflop_per_s = None if flops is None else case.batch * flops / seconds / 1e12
     kind = jax.devices()[0].device_kind
     peak = peak_tflops(kind, recipe.dtype, precision=recipe.precision)
@@ -147,14 +160,51 @@ def on_host(found: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     }
 
 
+def timed(
+    calls: Mapping[str, Callable[[], Any]],
+    repeats: int,
+    min_seconds: float,
+    timer: Timer,
+) -> dict[str, list[float]]:
+    """Time functions in turn, so many times and for so long at least.
+
+    Args:
+      calls: Functions by name.
+      repeats: Times each is called at least.
+      min_seconds: Seconds that all take together at least.
+      timer: Who holds the clock.
+
+    Returns:
+      Seconds of each call, by name.
+    """
+    seconds = timer(calls, repeats)
+    while (spent := sum(map(sum, seconds.values()))) < min_seconds:
+        rounds = len(next(iter(seconds.values())))
+        more = timer(calls, math.ceil((min_seconds - spent) / (spent / rounds)))
+        seconds = {name: [*seconds[name], *more[name]] for name in seconds}
+    return seconds
+
+
+def _warmed(prepared: Prepared, warmup: int) -> tuple[dict[str, np.ndarray], Row]:
+    """Call a case before the clock matters: its losses, and how long the first took."""
+    start = time.perf_counter()
+    found = prepared.step()
+    first_s = time.perf_counter() - start
+    found += [one for _ in range(warmup - 1) for one in prepared.step()]
+    losses = on_host(found)
+    told = {"first_step_ms": 1e3 * first_s / prepared.steps_per_call}
+    return losses, told | {"first_loss": float(losses["loss"][0, 0])}
+
+
 def measure(
     case: Case,
     params: Params,
     *,
     repeats: int = 7,
     warmup: int = 2,
+    min_seconds: float = 0.0,
     peer: Callable[[Case, Params, Prepared], Any] | None = None,
-    on_prepared: Callable[[Prepared], None] | None = None,
+    on_prepared: Callable[[Prepared], Row | None] | None = None,
     timer: Timer = time_in_turn,
 ) -> Row:
     """Measure one case.
@@ -162,10 +212,12 @@ def measure(
     Args:
       case: What to run.
       params: Parameters of the network.
-      repeats: Timed calls.
+      repeats: Timed calls, at least.
       warmup: Calls before them, at least 1; the first gives the row's `first_loss`.
+      min_seconds: Seconds that the timed calls take together, at least.
       peer: Makes a `jnst.bench.peers.Peer`, which is timed in turn with us.
-      on_prepared: Called after the timing, to look at the same program further.
+      on_prepared: Called after the timing, to look at the same program further; what
+        it returns, if anything, is added to the row.
       timer: Who holds the clock, for a harness that has one of its own.
 
     Returns:
@@ -179,21 +231,22 @@ def measure(
         raise ValueError(f"repeats and warmup must be at least 1, got {repeats}")
     gc.collect()  # whatever a case before left on the device
     before = _device_peak()
-    prepared = prepare(case, params)
-    losses = on_host([one for _ in range(warmup) for one in prepared.step()])
+    with watched() as spent:
+        prepared = prepare(case, params)
+    losses, first = _warmed(prepared, warmup)
     memory = _memory(prepared.program, before)
     beside = peer(case, params, prepared) if peer else None
     if beside:
         beside.check(losses)
     calls = {"jnst": prepared.step, **(beside.calls if beside else {})}
-    seconds = timer(calls, repeats)
-    row = describe(case, params) | {"compile_s": prepared.compile_s}
-    row |= timings(seconds["jnst"], prepared.steps_per_call)
+    seconds = timed(calls, repeats, min_seconds, timer)
+    steps = prepared.steps_per_call
+    row = describe(case, params) | {"compile_s": prepared.compile_s, **spent, **first}
+    row |= timings(seconds["jnst"], steps)
     row |= speeds(case, params, row["step_ms"]) | memory
-    row |= {"first_loss": float(losses["loss"][0, 0])}
-    row |= {"steps_per_call": prepared.steps_per_call, "repeats": repeats}
+    row |= {"host": sensed(), "steps_per_call": steps}
+    row |= {"repeats": len(seconds["jnst"])}
+    row |= device_time(device_share(prepared.step), row["step_ms"])
     if beside:
-        row |= beside.row(seconds, prepared.steps_per_call)
-    if on_prepared:
-        on_prepared(prepared)
-    return row
+        row |= beside.row(seconds, steps)
+    return row | ((on_prepared(prepared) if on_prepared else None) or {})

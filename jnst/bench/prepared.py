@@ -5,28 +5,32 @@ makes them, `run_chunk` is compiled by `jnst.program.compiled`, its state donate
 many steps a program and a look as `chunk_lengths` says.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, PyTree
 
-from jnst.base import Params
+from jnst.base import Params, check_one_of
 from jnst.bench.cases import Case, make_pictures
+from jnst.bench.modes import MODES, repeated
 from jnst.loop.history import History
 from jnst.loop.iterate import advance, chunk_lengths, on_device
 from jnst.loop.optimizers import numbers_of, rule_of
 from jnst.loop.state import Begin, Start, State, init
 from jnst.loop.step import run_chunk
 from jnst.memory import release_freed
-from jnst.objective.features import make_network
+from jnst.objective.features import Network, make_network
 from jnst.objective.making import Pictures, build, make_structure, make_targets
 from jnst.objective.value import Objective
 from jnst.program import compiled
 from jnst.recipes.recipe import Recipe
 from jnst.recipes.schedule import stages
+from jnst.scale.meshes import check_splits, make_mesh, sides_of
 
 
 class Prepared(NamedTuple):
@@ -35,12 +39,14 @@ class Prepared(NamedTuple):
     Attributes:
       step: Runs `steps_per_call` steps of every image and waits for them. Returns
         "loss" and each term before each step, in one dict: [steps], or [N, steps] for
-        a batch.
+        a batch. In another mode than "step" it evaluates as often.
       steps_per_call: Steps between two looks of Python's.
       steps_per_run: Steps that one run of the program takes.
       compile_s: Seconds of compiling targets and step; about 0 where the process, or
         JAX's cache on disk, had them already.
       program: The compiled step, a `jax.stages.Compiled`.
+      objective: What is minimised.
+      begin: Makes the state before the first step, of buffers of its own.
     """
 
     step: Callable[[], list[History]]
@@ -48,6 +54,8 @@ class Prepared(NamedTuple):
     steps_per_run: int
     compile_s: float
     program: Any
+    objective: Objective
+    begin: Callable[[], State]
 
 
 def pictures_of(case: Case) -> tuple[Pictures, Array]:
@@ -76,11 +84,31 @@ def start_of(recipe: Recipe, pictures: Pictures) -> Start:
     )
 
 
+def mesh_for(case: Case) -> Mesh | None:
+    """Return the devices that a case is split over; None for one.
+
+    Raises:
+      ValueError: If there are fewer, or a case that cannot be split over them.
+    """
+    mesh = make_mesh(case.devices, case.batch if case.batch > 1 else None)
+    if mesh is not None:
+        shape = case.size_px, case.size_px
+        check_splits(case.recipe.objective, sides_of(mesh), [shape], styles=[shape])
+    return mesh
+
+
+def network_of(case: Case, params: Params) -> Network:
+    """Prepare parameters for a case's convolutions, as a run does."""
+    spread = mesh_for(case) is not None
+    return make_network(params, case.recipe.objective, spread=spread)
+
+
 def objective_of(case: Case, extract: PyTree) -> tuple[Objective, Array, float]:
     """Make a case's objective and first images; and the seconds of compiling."""
-    pictures, first = pictures_of(case)
+    (pictures, first), mesh = pictures_of(case), mesh_for(case)
     start = start_of(case.recipe, pictures)
-    objective, seconds = build(case.recipe.objective, extract, pictures, start)
+    fields = case.recipe.objective
+    objective, seconds = build(fields, extract, pictures, start, mesh=mesh)
     return objective, first, seconds
 
 
@@ -92,8 +120,11 @@ def check_case(case: Case, params: Params) -> None:
       params: Parameters of the network.
 
     Raises:
-      ValueError: If the image is too small, a layer unknown, or a loss unable.
+      ValueError: If the image is too small, a layer unknown, a loss unable, or devices
+        too few.
     """
+    check_one_of("mode", case.mode, MODES)
+    mesh_for(case)
     fields = case.recipe.objective
     image = jax.ShapeDtypeStruct((1, case.size_px, case.size_px, 3), jnp.float32)
     shares = jax.ShapeDtypeStruct((1,), jnp.float32)
@@ -135,16 +166,31 @@ def prepare(case: Case, params: Params) -> Prepared:
       ValueError: If the image is too small for a layer of the recipe.
     """
     shape, recipe = (case.size_px, case.size_px), case.recipe
-    extract = make_network(params, recipe.objective)
-    objective, first, seconds = objective_of(case, extract)
+    objective, first, seconds = objective_of(case, network_of(case, params))
     steps = stages(shape, case.size_px, recipe.schedule)[-1].steps
     look, length = chunk_lengths(case.batch * case.size_px**2)
     look = min(look, steps)
     beginning, spent = compiled(init, (objective, first))
-    arguments = objective, beginning(objective, first), on_device(look)
-    program, step_s = compiled(run_chunk, arguments, static=(length,), donated=(1,))
+    begin = functools.partial(beginning, objective, first)
+    seconds += spent
+    if case.mode == "step":
+        step, program, more = _steps(objective, begin(), look, length)
+    else:
+        given = objective, begin().image, look
+        step, program, more = repeated(case.mode, *given)
+        length = 1
+    release_freed()
+    lengths = look, min(look, length)
+    return Prepared(step, *lengths, seconds + more, program, objective, begin)
+
+
+def _steps(
+    objective: Objective, state: State, look: int, length: int
+) -> tuple[Callable[[], list[History]], Any, float]:
+    """Compile the loop's program; see `Prepared`."""
+    arguments = objective, state, on_device(look)
+    program, seconds = compiled(run_chunk, arguments, static=(length,), donated=(1,))
     lowered = program.lower(*arguments, length).compile()
     jax.block_until_ready(arguments)
-    release_freed()
-    step = _stepper(*arguments[:2], program, look, length)
-    return Prepared(step, look, min(look, length), seconds + spent + step_s, lowered)
+    step = _stepper(objective, state, program, look, length)
+    return step, lowered, seconds
