@@ -32,6 +32,7 @@ class Case(NamedTuple):
       mode: One of `jnst.bench.modes.MODES`: the whole step, or a part of it.
       devices: What it is split over, as `jnst.scale.meshes.make_mesh` reads it.
       scaling: "strong" or "weak", where it is one of several numbers of devices.
+      base_px: Side of the image on the first of these; 0 where there is one number.
     """
 
     recipe: Recipe
@@ -41,6 +42,7 @@ class Case(NamedTuple):
     mode: str = "step"
     devices: str = "1"
     scaling: str = ""
+    base_px: int = 0
 
 
 class Pictures(NamedTuple):

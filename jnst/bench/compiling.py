@@ -37,9 +37,9 @@ def watched() -> Iterator[dict[str, Any]]:
     spent: Counter[str] = Counter()
     told: dict[str, Any] = {}
 
-    def on_seconds(event: str, seconds: float, **_: Any) -> None:
+    def on_seconds(event: str, duration_secs: float, **_: Any) -> None:
         if event in SPENT:
-            spent[SPENT[event]] += seconds  # type: ignore[assignment]
+            spent[SPENT[event]] += duration_secs  # type: ignore[assignment]
 
     def on_event(event: str, **_: Any) -> None:
         if event in FOUND:

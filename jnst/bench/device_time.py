@@ -41,8 +41,8 @@ def _lines(plane: Any) -> list[Any]:
     return chosen or [line for line in lines if line.name.startswith(STREAM)]
 
 
-def busy_ns(record: ProfileData) -> dict[str, float]:
-    """Return the nanoseconds that each device was busy, by the name of its plane."""
+def busy_ns(record: Any) -> dict[str, float]:
+    """Return the nanoseconds that each device of a `ProfileData` was busy, by name."""
     found = {}
     for plane in record.planes:
         if not DEVICE.fullmatch(plane.name):

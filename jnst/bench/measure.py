@@ -80,6 +80,7 @@ def loss_name(recipe: Recipe) -> str:
 def describe(case: Case, params: Params) -> Row:
     """Return the fields of a row that are known before it is measured."""
     recipe, optimizer = case.recipe, case.recipe.optimizer
+    scaled = {"scaling": case.scaling, "base_px": case.base_px} if case.scaling else {}
     return {
         "device": device(),
         "size_px": case.size_px,
@@ -93,8 +94,7 @@ def describe(case: Case, params: Params) -> Row:
         "label": case.label,
         "mode": case.mode,
         "devices": case.devices,
-        **({"scaling": case.scaling} if case.scaling else {}),
-    }
+    } | scaled
 
 
 def program_mib(program: Any) -> float:

@@ -72,17 +72,25 @@ def repeated(
     program, seconds = compiled(function, (objective, images))
     lowered = program.lower(objective, images).compile()
 
-    # XLA's CPU may run programs that do not wait for each other side by side.
-    alone = jax.default_backend() == "cpu"
+    def run() -> Losses:
+        found = program(objective, images)
+        return found if mode == "forward" else found[0]
 
     def call() -> list[History]:
-        losses, last = [], None
-        for _ in range(times):
-            last = program(objective, images)
-            last = jax.block_until_ready(last) if alone else last
-            losses.append(last if mode == "forward" else last[0])
-        jax.block_until_ready(last)
-        several = [fetched(each) for each in losses]
+        several = [fetched(each) for each in in_a_row(run, times)]
         return [join([{k: v[..., None] for k, v in x.items()} for x in several])]
 
     return call, lowered, seconds
+
+
+def in_a_row(run: Callable[[], Any], times: int) -> list[Any]:
+    """Call so many times and wait: for each on a CPU, elsewhere for all of them.
+
+    XLA's CPU may run programs that do not wait for each other side by side; on an
+    accelerator they queue, and waiting for each would measure the host.
+    """
+    alone, found = jax.default_backend() == "cpu", []
+    for _ in range(times):
+        result = run()
+        found.append(jax.block_until_ready(result) if alone else result)
+    return jax.block_until_ready(found)

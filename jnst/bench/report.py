@@ -18,6 +18,7 @@ import jax
 from tabulate import tabulate
 
 import jnst
+from jnst.bench.host import surroundings
 from jnst.bench.measure import Row
 from jnst.drivers.record import device, versions
 from jnst.files import atomic_write
@@ -32,10 +33,13 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "loss": ("loss", ""),
     "optimizer": ("optimizer", ""),
     "convolution": ("convolution", ""),
+    "mode": ("mode", ""),
+    "devices": ("devices", ""),
     "compile s": ("compile_s", ".1f"),
     "step ms": ("step_ms", ".4g"),
     "p10": ("step_ms_p10", ".4g"),
     "p90": ("step_ms_p90", ".4g"),
+    "device ms": ("device_ms", ".4g"),
     "Mpx-steps/s": ("mpx_steps_per_s", ".3g"),
     "TFLOP/s": ("tflop_per_s", ".3g"),
     "of peak": ("utilisation", ".1%"),
@@ -51,7 +55,9 @@ COLUMNS: dict[str, tuple[str, str]] = {
 }
 ALWAYS = {"px", "dtype", "loss", "step ms", "TFLOP/s", "of peak"}
 """Columns shown even where they say nothing new."""
-SAMPLES = ("samples_ms", "peer_samples_ms")
+DULL = ("batch", "optimizer", "convolution", "mode", "devices")
+"""Columns left out where they say the same everywhere."""
+SAMPLES = ("samples_ms", "peer_samples_ms", "blocks")
 """Fields too long for a line of CSV."""
 VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}
 """Flags of /proc/cpuinfo, the widest first, and their names."""
@@ -116,6 +122,7 @@ def make_document(
         "cores": len(os.sched_getaffinity(0)),
         "matmul_precision": jax.config.jax_default_matmul_precision,  # type: ignore[attr-defined]
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "surroundings": surroundings(),
         "versions": versions(),
         "weights": dict(weights),
         "options": dict(options),
@@ -175,7 +182,7 @@ def table(rows: Sequence[Row]) -> str:
     shown = {}
     for name, (field, form) in COLUMNS.items():
         values = [row.get(field) for row in plain]
-        dull = name in ("batch", "optimizer", "convolution") and len(set(values)) == 1
+        dull = name in DULL and len(set(values)) == 1
         if name in ALWAYS or not (dull or all(v is None for v in values)):
             shown[name] = [_text(name, value, form) for value in values]
     plain_rows = list(zip(*shown.values(), strict=True))
@@ -185,6 +192,8 @@ def table(rows: Sequence[Row]) -> str:
         "loss",
         "optimizer",
         "convolution",
+        "mode",
+        "devices",
         "peer",
         "layout",
         "error",

@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 
 from jnst.base import Params
+from jnst.bench.blocks import measure_blocks
 from jnst.bench.cases import Case
 from jnst.bench.measure import (
     Row,
@@ -20,6 +21,7 @@ from jnst.bench.measure import (
 )
 from jnst.bench.peers import PEERS
 from jnst.bench.prepared import Prepared
+from jnst.bench.scaling import with_efficiency
 
 PROFILED_CALLS = 3
 DEFAULTS: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
@@ -36,7 +38,10 @@ def case_name(case: Case) -> str:
     words = [f"{case.size_px}px", recipe.dtype, recipe.precision, loss_name(recipe)]
     if isinstance(case.recipe.optimizer, str):
         words.append(case.recipe.optimizer)
-    return "-".join(words) + (f"-batch{case.batch}" if case.batch > 1 else "")
+    words += [f"batch{case.batch}"] if case.batch > 1 else []
+    words += [case.mode] if case.mode != "step" else []
+    words += [f"{case.devices}devices", case.scaling] if case.devices != "1" else []
+    return "-".join(word for word in words if word)
 
 
 def profile(prepared: Prepared, folder: Path) -> list[Path]:
@@ -65,6 +70,8 @@ def run_cases(
     params: Params,
     *,
     repeats: int = 7,
+    min_seconds: float = 0.0,
+    blocks: bool = False,
     peer: str | None = None,
     profile_folder: Path | None = None,
     timer: Timer = time_in_turn,
@@ -78,6 +85,8 @@ def run_cases(
       cases: From `make_cases`.
       params: Parameters of the network.
       repeats: Timed calls a case.
+      min_seconds: Seconds that a case's timed calls take together, at least.
+      blocks: Whether each part of a step is timed too.
       peer: Key of `PEERS` to run in turn with us.
       profile_folder: Where to record traces, a folder a case.
       timer: Who holds the clock, see `measure`.
@@ -96,10 +105,13 @@ def run_cases(
     for case in cases:
         on_start(case)
 
-        def trace(prepared: Prepared, case: Case = case) -> None:
+        def look(prepared: Prepared, case: Case = case) -> Row | None:
             if profile_folder:
                 for path in profile(prepared, profile_folder / case_name(case)):
                     on_trace(path)
+            if blocks:
+                return measure_blocks(prepared, repeats=repeats, timer=timer)
+            return None
 
         make = PEERS[peer] if peer else None
         try:
@@ -107,14 +119,16 @@ def run_cases(
                 case,
                 params,
                 repeats=repeats,
+                min_seconds=min_seconds,
                 peer=make,
-                on_prepared=trace,
+                on_prepared=look,
                 timer=timer,
             )
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise
             row = describe(case, params) | {"error": "out of memory"}
+        row = with_efficiency(row, rows)
         rows.append(row)
         on_row(row)
     return rows

@@ -21,12 +21,22 @@ if TYPE_CHECKING:
 @click.option("--losses", help="Style losses, such as gram,wasserstein2.")
 @click.option("--batch", default="1", show_default=True, help="Images a program: 1,4.")
 @click.option("--optimizers", help="Optimisers, such as adam,lbfgs_torch.")
+@click.option("--modes", help="forward, gradient, step: parts of a step, or all of it.")
 @click.option("--recipe", help="Measure this recipe's step; see `jnst recipes`.")
 @click.option(
     "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any recipe field."
 )
 @click.option("--weights", help="Name or path of a weights file, or random.")
 @click.option("--repeats", type=click.IntRange(1), default=7, show_default=True)
+@click.option(
+    "--min-seconds",
+    type=click.FloatRange(0),
+    default=0.0,
+    help="Go on until a case was timed for so long.",
+)
+@click.option(
+    "--blocks", is_flag=True, help="Time each block, the losses, the optimiser too."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("-o", "--output", type=click.Path(), metavar="FILE.json")
 @click.option("--csv", "csv_file", type=click.Path(), metavar="FILE.csv")
@@ -51,8 +61,15 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--devices",
-    metavar="N|RxC",
-    help="With --topology: split over N chips, or over rows x columns of them.",
+    metavar="N|RxC,...",
+    help="Split over N devices, or rows x columns of them; several such as 1,2,4 tell "
+    "how it scales.",
+)
+@click.option(
+    "--scaling",
+    default="strong",
+    show_default=True,
+    help="With several --devices: strong, weak or both with a comma between.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 def bench(settings: Sequence[str], **options: Any) -> int:
@@ -71,8 +88,6 @@ def bench(settings: Sequence[str], **options: Any) -> int:
 
         check_untimed(options)
         return compile_cases(choose_cases(settings, options), settings, options)
-    if options["devices"]:
-        raise ValueError("--devices goes with --topology: leave it out, or add that")
     from jnst.bench.against import compare_rows, differences, is_slower
     from jnst.bench.networks import load_network
     from jnst.bench.prepared import check_case
@@ -135,8 +150,10 @@ def choose_cases(settings: Sequence[str], options: dict[str, Any]) -> "list[Case
     import jax
 
     from jnst.base import check_one_of
+    from jnst.bench.blocks import check_blocks
     from jnst.bench.cases import OBJECTIVE, make_cases
     from jnst.bench.peers import check_peer
+    from jnst.bench.scaling import scaled_cases
     from jnst.bench.session import DEFAULTS
     from jnst.recipes.changing import resolve
     from jnst.recipes.settings import parse_setting
@@ -159,10 +176,17 @@ def choose_cases(settings: Sequence[str], options: dict[str, Any]) -> "list[Case
         losses=_listed(options["losses"], str, "losses"),
         batches=_listed(options["batch"], int, "batch") or [1],
         optimizers=_listed(options["optimizers"], str, "optimizers"),
+        modes=_listed(options["modes"], str, "modes") or ["step"],
         label=" ".join([name or "objective", *settings]),
     )
+    if not options["topology"]:
+        devices = _listed(options["devices"], str, "devices") or ["1"]
+        kinds = _listed(options["scaling"], str, "scaling") or ["strong"]
+        cases = scaled_cases(cases, devices, kinds)
     if options["peer"]:
         check_peer(options["peer"], cases)
+    if options["blocks"]:
+        check_blocks(cases)
     return cases
 
 
@@ -184,12 +208,15 @@ def run(
         bar.update()
         time = row.get("error") or f"{row['step_ms']:.4g} ms a step"
         name = f"{row['size_px']} px {row['dtype']} {row['loss']} x{row['batch']}"
+        name += f" on {row['devices']}" if row["devices"] != "1" else ""
         bar.write(f"{name}: {time}", file=sys.stderr)
 
     rows = run_cases(
         cases,
         params,
         repeats=options["repeats"],
+        min_seconds=options["min_seconds"],
+        blocks=options["blocks"],
         peer=options["peer"],
         profile_folder=Path(options["profile"]) if options["profile"] else None,
         on_start=show_case,
@@ -221,7 +248,9 @@ def write(document: dict[str, Any], options: dict[str, Any]) -> None:
 def show(document: dict[str, Any], traces: "list[Path]", *, as_json: bool) -> None:
     """Print the document, or its tables."""
     from jnst.bench.against import comparison_table
+    from jnst.bench.blocks import blocks_table
     from jnst.bench.report import heading, memory_table, table
+    from jnst.bench.scaling import scaling_table
     from jnst.files import as_json as plain
 
     for path in traces:
@@ -231,9 +260,14 @@ def show(document: dict[str, Any], traces: "list[Path]", *, as_json: bool) -> No
         return
     click.echo(heading(document))
     click.echo(table(document["rows"]))
-    memory = memory_table(document["rows"])
-    if memory:
-        click.echo(f"\nresident memory of each side alone, MiB\n{memory}")
+    more = {
+        "scaling over devices": scaling_table,
+        "each part of a step": blocks_table,
+        "resident memory of each side alone, MiB": memory_table,
+    }
+    for title, make in more.items():
+        if found := make(document["rows"]):
+            click.echo(f"\n{title}\n{found}")
     if "against" in document:
         click.echo(
             f"\nagainst the earlier run\n{comparison_table(document['against'])}"

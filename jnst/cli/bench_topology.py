@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SCHEMA = "jnst-bench-topology-1"
 CHUNKS = (1, 10)
 """Steps a program: one, and a scanned chunk."""
-TIMED = ("peer", "profile", "against", "plot", "csv_file")
+TIMED = ("peer", "profile", "against", "plot", "csv_file", "blocks", "modes")
 """Options that need a device to run on."""
 COLUMNS = {
     # Heading: (field of a row, factor, format).
