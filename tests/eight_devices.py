@@ -8,6 +8,7 @@ import os
 
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 
+import json
 import re
 
 import jax
@@ -19,9 +20,11 @@ from tiny import picture
 import jnst
 from jnst.bench.collectives import collectives
 from jnst.bench.networks import random_params
+from jnst.cli.main import main
 from jnst.loop.step import _compiled
 from jnst.planning import forecast
 from jnst.planning.needs import Needs
+from jnst.weights import save_weights
 
 pytestmark = pytest.mark.usefixtures("quicker_compile")
 CONTENT, STYLE = picture(50, 37, 1), picture(44, 52, 2)
@@ -202,3 +205,27 @@ def test_a_plan_of_a_split_run_is_of_the_network_that_it_runs(monkeypatch):
     one, split = (plan.extract.params.values() for plan in planned)
     assert not all("kernel" in layer for layer in one)
     assert all("kernel" in layer for layer in split)
+
+
+def test_a_benchmark_runs_the_split_step(vgg19, tmp_path, capsys):
+    """First losses are one device's; efficiency is that of the speeds told."""
+    weights = tmp_path / "tiny.safetensors"
+    save_weights(vgg19, weights, title="tiny", licence="MIT")
+    command = ["bench", "--weights", str(weights), "--sizes", "64", "--repeats", "2"]
+    command += ["--set", "steps=2", "--devices", "1,4,2x2", "--scaling", "strong,weak"]
+    assert main([*command, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["devices"] for row in rows] == ["1", "4", "2x2"] * 2
+    assert [row["size_px"] for row in rows] == [64] * 3 + [64, 128, 128]
+    for row in rows[:4]:
+        assert row["first_loss"] == pytest.approx(rows[0]["first_loss"], rel=LOSS)
+    for row in rows:
+        alike = [x for x in rows if x["scaling"] == row["scaling"]]
+        speedup = row["mpx_steps_per_s"] / alike[0]["mpx_steps_per_s"]
+        count = {"1": 1, "4": 4, "2x2": 4}[row["devices"]]
+        assert row["efficiency"] == pytest.approx(speedup / count)
+    batch = ["--devices", "2x2", "--batch", "2", "--json"]
+    assert main([*command[:7], *batch]) == 0
+    [row] = json.loads(capsys.readouterr().out)["rows"]
+    assert (row["devices"], row["batch"]) == ("2x2", 2)
+    assert row["first_loss"] == pytest.approx(rows[0]["first_loss"], rel=LOSS)

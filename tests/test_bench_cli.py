@@ -73,6 +73,23 @@ def test_the_table_tells_every_case(run):
     assert "32 px float32 mean_std" in err
 
 
+def test_parts_of_a_step_are_rows_and_blocks_a_table(run):
+    code, out, err = run("--sizes", "32", "--modes", "forward,gradient")
+    assert code == 0, err
+    lines = out.splitlines()
+    assert "mode" in lines[1]
+    assert ["forward", "gradient"] == [line.split()[4] for line in lines[3:]]
+    code, out, err = run("--sizes", "32", "--blocks", "--min-seconds", "0.5", "--json")
+    assert code == 0, err
+    [row] = json.loads(out)["rows"]
+    names = [each["block"] for each in row["blocks"]]
+    assert names == [*(f"conv{n}" for n in range(1, 6)), "losses", "optimiser"]
+    assert sum(each["share"] for each in row["blocks"]) == pytest.approx(1)
+    assert len(row["samples_ms"]) == row["repeats"] > 3
+    assert sum(row["samples_ms"]) * row["steps_per_call"] >= 500
+    assert "libraries" in json.loads(out)["surroundings"]
+
+
 def faster_or_slower(path, factor):
     """Rewrite a document as if it had been measured `factor` times as slow."""
     document = json.loads(path.read_text())
@@ -126,6 +143,11 @@ def error_line(err):
         (("--plot", "a.bmp"), "must end in one of .png"),
         (("--profile", "text.json"), "needs a folder"),
         (("--peer", "keras", "--batch", "2"), "one image at a time"),
+        (("--modes", "backward"), "unknown mode 'backward'"),
+        (("--devices", "banana"), "devices must be a number such as 4"),
+        (("--devices", "64"), "devices=64 needs 64, JAX has"),
+        (("--devices", "1,2", "--scaling", "week"), "Did you mean 'weak'"),
+        (("--blocks", "--batch", "2"), "--blocks looks at whole steps"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_runs(run, arguments, message, tmp_path):

@@ -111,9 +111,9 @@ def test_parameters_are_prepared_as_a_run_prepares_them(
 ):
     seen = []
 
-    def make_network(params, fields):
+    def make_network(params, fields, **how):
         seen.append(fields)
-        return features.make_network(params, fields)
+        return features.make_network(params, fields, **how)
 
     for module in (prepared_module, peers_module):
         monkeypatch.setattr(module, "make_network", make_network)

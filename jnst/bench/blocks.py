@@ -63,16 +63,21 @@ def section_both_ways(
     return found, pull(slopes)[0]
 
 
-def judged(objective: Objective, view: View, key: Array) -> tuple[Scalar, Any]:
+def judged(
+    objective: Objective,
+    image: Image,
+    levels: tuple[Features, ...],
+    key: Array,
+    sizes: tuple[tuple[int, int], ...],
+) -> tuple[Scalar, Any]:
     """Compute the loss from what the terms see, and its gradient at all of that."""
 
-    def value(seen: tuple[Image, Any]) -> Scalar:
-        image, levels = seen
+    def value(image: Image, levels: tuple[Features, ...]) -> Scalar:
         pixels = image / objective.structure.pixel_scale
-        now = view._replace(image=image, pixels=pixels, levels=levels)
-        return add_up(weighed(objective, losses_of(objective, now, key)))
+        view = View(image, pixels, sizes, levels)
+        return add_up(weighed(objective, losses_of(objective, view, key)))
 
-    return jax.value_and_grad(value)((view.image, view.levels))
+    return jax.value_and_grad(value, (0, 1))(image, levels)
 
 
 def levels_of(objective: Objective, image: Image) -> list[Level]:
@@ -111,8 +116,8 @@ def parts_of(objective: Objective, state: State) -> dict[str, list[Call]]:
     features = jax.jit(features_of, static_argnums=2)
     seen = [features(objective.extract, x.pixels, x.layers) for x in levels]
     sizes = tuple((x.pixels.shape[1], x.pixels.shape[2]) for x in levels)
-    view = View(state.image, levels[0].pixels, sizes, tuple(seen))
-    found["losses"] = [(judged, (objective, view, key), ())]
+    given = objective, state.image, tuple(seen), key
+    found["losses"] = [(judged, given, (sizes,))]
     loss = jnp.zeros((), state.image.dtype)
     slope = jnp.copy(state.image)
     found["optimiser"] = [(moved, (objective, state, (loss, slope, {}), key), ())]

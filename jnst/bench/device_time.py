@@ -65,7 +65,7 @@ def share_of(busy: dict[str, float], wall_ns: float) -> float | None:
     return most / wall_ns if 0 < most <= wall_ns else None
 
 
-def device_share(call: Callable[[], Any], calls: int = 3) -> float | None:
+def device_share(call: Callable[[], Any], *, calls: int = 3) -> float | None:
     """Record a few calls, and return the share of the time that the device was busy.
 
     Args:

@@ -55,13 +55,13 @@ def scaled_cases(
     """
     for kind in kinds:
         check_one_of("scaling", kind, KINDS)
-    first = count_of(devices[0])
-    several = len(devices) > 1
+    counts = {each: count_of(each) for each in devices}
+    first, several = counts[devices[0]], len(devices) > 1
     found = []
     for case in cases:
         for kind in kinds if several else kinds[:1]:
             for each in devices:
-                grown = math.sqrt(count_of(each) / first) if kind == "weak" else 1.0
+                grown = math.sqrt(counts[each] / first) if kind == "weak" else 1.0
                 size_px = case.size_px
                 if grown != 1:
                     size_px = max(1, round(grown * size_px / GRID_PX)) * GRID_PX
