@@ -213,6 +213,8 @@ def limit_rows(run):
         if not row.get("tflop_per_s") or row["flops_counted"] == "network":
             continue
         limit, why = row.get("peak_tflop_per_s"), "published peak"
+        source = row.get("peak_tflop_per_s_source") or ""
+        why = source if source.startswith("measured") else why
         if limit is None and row["dtype"] in measured:
             best = measured[row["dtype"]]
             limit, side = best["tflop_per_s"], best["side"]

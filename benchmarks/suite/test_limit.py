@@ -5,24 +5,13 @@ multiplies less often than the definition, may come out above 1.
 """
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from jnst.bench.measure import timings
+from jnst.bench.measured_peaks import multiply
 
 CPU = jax.default_backend() == "cpu"
 WAYS = [("xla", "float32"), ("numpy", "float32") if CPU else ("xla", "bfloat16")]
-
-
-def multiply(by, dtype, side):
-    """Return a function that multiplies two seeded matrices and waits."""
-    pair = np.random.default_rng(0).standard_normal((2, side, side), np.float32)
-    if by == "numpy":
-        return lambda: np.matmul(*pair)
-    left, right = jnp.asarray(pair, dtype)
-    program = jax.jit(jnp.matmul).lower(left, right).compile()
-    return lambda: jax.block_until_ready(program(left, right))
 
 
 @pytest.mark.parametrize(("by", "dtype"), WAYS)

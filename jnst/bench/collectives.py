@@ -4,13 +4,11 @@ Counts are of the instructions as they stand: those in the body of a loop count 
 XLA counts operations and bytes.
 """
 
-import math
 import re
 from collections import Counter
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from jnst.bench.hlo import array_bytes
 from jnst.bench.measure import MIB, Row
 
 KINDS = (
@@ -27,7 +25,6 @@ _INSTRUCTION = re.compile(
     rf"= (\(.*?\)|\S+) ({'|'.join(KINDS)})(-start)?\(", re.MULTILINE
 )
 _ARRAY = re.compile(r"\b([a-z]+\d*(?:e\dm\d\w*)?)\[([\d,]*)\]")
-BYTES = {"pred": 1, "bf16": 2, "token": 0}
 WITH_OPERAND = ("all-gather", "collective-permute")
 """Those whose asynchronous form lists its operands before its results."""
 
@@ -48,13 +45,6 @@ class Collective(NamedTuple):
     times: int
 
 
-def _bytes(kind: str, shape: str) -> int:
-    each = BYTES.get(kind)
-    if each is None:
-        each = int(re.sub(r"\D.*", "", re.sub(r"^\D+", "", kind))) / 8
-    return int(np.ceil(each * math.prod(int(n) for n in shape.split(",") if n)))
-
-
 def collectives(text: str) -> list[Collective]:
     """List a compiled program's collectives, those that move most first.
 
@@ -72,7 +62,7 @@ def collectives(text: str) -> list[Collective]:
         Collective(
             kind,
             " ".join(f"{name}[{shape}]" for name, shape in arrays),
-            sum(_bytes(*array) for array in arrays),
+            sum(array_bytes(*array) for array in arrays),
             times,
         )
         for (kind, arrays), times in found.items()

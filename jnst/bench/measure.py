@@ -18,11 +18,10 @@ from jnst.base import Params
 from jnst.bench.cases import Case
 from jnst.bench.compiling import watched
 from jnst.bench.device_time import device_share, device_time
-from jnst.bench.flops import counted, step_flops, style_terms
+from jnst.bench.flops import style_terms
 from jnst.bench.host import sensed
-from jnst.bench.modes import PARTS
-from jnst.bench.peaks import peak_tflops
 from jnst.bench.prepared import Prepared, prepare
+from jnst.bench.speeds import speeds
 from jnst.drivers.record import device
 from jnst.network.layers import backbone_of
 from jnst.recipes.recipe import Recipe
@@ -133,25 +132,6 @@ def timings(seconds: list[float], steps: int) -> Row:
     }
 
 
-def speeds(case: Case, params: Params, step_ms: float) -> Row:
-    """Derive pixels and operations a second, and the share of the device's peak."""
-    seconds, recipe = step_ms / 1e3, case.recipe
-    flops = step_flops(recipe, params, case.size_px)
-    if flops is not None and case.mode in PARTS:
-        flops *= PARTS[case.mode][1]
-    tflop_per_s = None if flops is None else case.batch * flops / seconds / 1e12
-    kind = jax.devices()[0].device_kind
-    peak = peak_tflops(kind, recipe.dtype, precision=recipe.precision)
-    return {
-        "mpx_steps_per_s": case.batch * case.size_px**2 / 1e6 / seconds,
-        "gflop_per_step": None if flops is None else flops / 1e9,
-        "flops_counted": counted(recipe),
-        "tflop_per_s": tflop_per_s,
-        "peak_tflop_per_s": peak,
-        "utilisation": tflop_per_s / peak if tflop_per_s and peak else None,
-    }
-
-
 def on_host(found: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Bring what `Prepared.step` returned to the host: {term: [N, steps]}."""
     return {
@@ -243,7 +223,7 @@ def measure(
     steps = prepared.steps_per_call
     row = describe(case, params) | {"compile_s": prepared.compile_s, **spent, **first}
     row |= timings(seconds["jnst"], steps)
-    row |= speeds(case, params, row["step_ms"]) | memory
+    row |= speeds(case, params, row["step_ms"], prepared.program) | memory
     row |= {"host": sensed(), "steps_per_call": steps}
     row |= {"repeats": len(seconds["jnst"])}
     row |= device_time(device_share(prepared.step), row["step_ms"])

@@ -42,7 +42,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "device ms": ("device_ms", ".4g"),
     "Mpx-steps/s": ("mpx_steps_per_s", ".3g"),
     "TFLOP/s": ("tflop_per_s", ".3g"),
-    "of peak": ("utilisation", ".1%"),
+    "MFU": ("utilisation", ".1%"),
+    "HFU": ("hfu", ".1%"),
     "peak MiB": ("peak_mib", ".4g"),
     "first loss": ("first_loss", ".6g"),
     "peer": ("peer", ""),
@@ -53,7 +54,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "peer RSS MiB": ("peer_peak_rss_mib", ".0f"),
     "error": ("error", ""),
 }
-ALWAYS = {"px", "dtype", "loss", "step ms", "TFLOP/s", "of peak"}
+ALWAYS = {"px", "dtype", "loss", "step ms", "TFLOP/s", "MFU"}
 """Columns shown even where they say nothing new."""
 DULL = ("batch", "optimizer", "convolution", "mode", "devices")
 """Columns left out where they say the same everywhere."""
@@ -168,7 +169,7 @@ def flat(row: Row) -> Row:
 
 def _text(name: str, value: Any, form: str) -> str:
     if value is None:
-        return "unknown" if name in ("of peak", "TFLOP/s") else ""
+        return "unknown" if name in ("MFU", "TFLOP/s") else ""
     return format(value, form)
 
 

@@ -23,6 +23,8 @@ from jnst.bench.collectives import exchanged
 from jnst.bench.flops import counted, step_flops
 from jnst.bench.measure import MIB, Row, loss_name, program_mib
 from jnst.bench.prepared import start_of
+from jnst.bench.roofline import roofline, sheet_roof
+from jnst.bench.traffic import account
 from jnst.loop.state import State, init
 from jnst.loop.step import run_chunk
 from jnst.network.layers import backbone_of
@@ -206,6 +208,7 @@ def topology_rows(
             seconds = time.perf_counter() - start
             by_hand = step_flops(case.recipe, params, case.size_px)
             share = by_hand / chips if by_hand else None
+            roof = sheet_roof(kind, case.recipe.dtype, precision=case.recipe.precision)
             yield {
                 "topology": topology,
                 "device_kind": kind,
@@ -220,5 +223,6 @@ def topology_rows(
                 "compile_s": seconds,
                 "chips": chips,
                 **accounts(program, share, memory_gb(kind)),
+                **roofline(account(program, kind), share, roof),
                 **exchanged(program),
             }

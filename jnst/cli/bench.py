@@ -1,6 +1,5 @@
 """`jnst bench`: how fast the user's own step is on the user's own device."""
 
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from jnst.cli.bench_results import show, write
 
 if TYPE_CHECKING:
     from jnst.bench.cases import Case
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(), metavar="FILE.json")
 @click.option("--csv", "csv_file", type=click.Path(), metavar="FILE.csv")
 @click.option("--plot", type=click.Path(), metavar="FILE.png", help="Bars and scaling.")
+@click.option("--roofline", type=click.Path(), metavar="FILE.png", help="Its plot.")
 @click.option(
     "--profile", type=click.Path(), metavar="DIR", help="Record a trace of each case."
 )
@@ -79,6 +81,10 @@ def bench(settings: Sequence[str], **options: Any) -> int:
     total variation with Adam, at sizes that suit the device. Times are medians of
     --repeats calls after a warm-up, with deciles; TFLOP/s counts the model's
     mathematics; peak MiB is the device's own figure, or what the program needs.
+
+    MFU is the share of the peak by the model's operations, HFU by those executed; the
+    roofline holds a step against the least time of its operations and of its bytes. A
+    CPU's peaks are measured. A figure above its peak is an error.
     """
     if options["peer"] == "torch":  # two frameworks share one GPU
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -122,10 +128,11 @@ def check_outputs(options: dict[str, Any]) -> None:
 
     overwrite = options["overwrite"]
     wanted: dict[str, tuple[str, ...]] = {"output": (".json",), "csv_file": (".csv",)}
-    for name, suffixes in {**wanted, "plot": PLOT_SUFFIXES}.items():
+    wanted |= {"plot": PLOT_SUFFIXES, "roofline": PLOT_SUFFIXES}
+    for name, suffixes in wanted.items():
         if options[name]:
             check_output(options[name], overwrite=overwrite, suffixes=suffixes)
-    if options["plot"]:
+    if options["plot"] or options["roofline"]:
         check_matplotlib()
     folder = options["profile"]
     if folder and Path(folder).exists() and not Path(folder).is_dir():
@@ -225,50 +232,3 @@ def run(
     )
     bar.close()
     return rows, traces
-
-
-def write(document: dict[str, Any], options: dict[str, Any]) -> None:
-    """Write the files asked for, and name them on standard error."""
-    from jnst.bench.plot import plot_bench
-    from jnst.bench.report import write_csv
-    from jnst.files import write_json
-
-    if options["output"]:
-        write_json(options["output"], document)
-    if options["csv_file"]:
-        write_csv(options["csv_file"], document["rows"])
-    if options["plot"]:
-        title = f"{document['device']}, JAX {document['versions']['jax']}"
-        plot_bench(options["plot"], document["rows"], title=title)
-    for name in ("output", "csv_file", "plot"):
-        if options[name]:
-            click.echo(f"wrote {options[name]}", err=True)
-
-
-def show(document: dict[str, Any], traces: "list[Path]", *, as_json: bool) -> None:
-    """Print the document, or its tables."""
-    from jnst.bench.against import comparison_table
-    from jnst.bench.blocks import blocks_table
-    from jnst.bench.report import heading, memory_table, table
-    from jnst.bench.scaling import scaling_table
-    from jnst.files import as_json as plain
-
-    for path in traces:
-        click.echo(f"trace: {path}", err=True)
-    if as_json:
-        click.echo(json.dumps(plain(document), indent=2, allow_nan=False))
-        return
-    click.echo(heading(document))
-    click.echo(table(document["rows"]))
-    more = {
-        "scaling over devices": scaling_table,
-        "each part of a step": blocks_table,
-        "resident memory of each side alone, MiB": memory_table,
-    }
-    for title, make in more.items():
-        if found := make(document["rows"]):
-            click.echo(f"\n{title}\n{found}")
-    if "against" in document:
-        click.echo(
-            f"\nagainst the earlier run\n{comparison_table(document['against'])}"
-        )

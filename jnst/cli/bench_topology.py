@@ -45,6 +45,18 @@ def check_untimed(options: dict[str, Any]) -> None:
             )
 
 
+def check_peak(device_kind: str) -> None:
+    """Raise `ValueError` for a roofline of a chip whose peak no sheet tells."""
+    from jnst.bench.peaks import PEAKS, find_peak
+
+    if find_peak(device_kind) is None:
+        known = ", ".join(row.pattern for row in PEAKS if row.pattern.startswith("TPU"))
+        raise ValueError(
+            f"--roofline needs a known peak and {device_kind!r} has none (known: "
+            f"{known}); leave it out"
+        )
+
+
 def compile_cases(
     cases: "list[Case]", settings: Sequence[str], options: dict[str, Any]
 ) -> int:
@@ -74,7 +86,9 @@ def compile_cases(
     # Nothing runs: a device that is there would only be held from others.
     jax.config.update("jax_platforms", "cpu")
     name = options["topology"]
-    load_devices(name)  # raises before the work of loading weights
+    kind = load_devices(name)[0].device_kind  # raises before the work of loading
+    if options["roofline"]:
+        check_peak(kind)
     params, known = load_network(options["weights"] or RANDOM)
     bar = tqdm(total=len(cases) * len(CHUNKS), unit="program", leave=False)
 
@@ -91,6 +105,12 @@ def compile_cases(
         if options["output"]:
             write_json(options["output"], document)
     bar.close()
+    if options["roofline"]:
+        from jnst.bench.roofline_plot import plot_roofline
+
+        title = f"{rows[0]['device_kind']} of {name}, by XLA's account"
+        plot_roofline(options["roofline"], rows, title=title)
+        click.echo(f"wrote {options['roofline']}", err=True)
     show(document, as_json=options["as_json"])
     return 0
 
@@ -129,6 +149,7 @@ def show(document: dict[str, Any], *, as_json: bool) -> None:
     """Print the document, or its table."""
     from tabulate import tabulate
 
+    from jnst.bench.roofline import roofline_table
     from jnst.files import as_json as plain
 
     if as_json:
@@ -142,3 +163,4 @@ def show(document: dict[str, Any], *, as_json: bool) -> None:
         f"JAX {versions['jax']}, libtpu {versions['libtpu']}; by XLA's account, a step"
     )
     click.echo(tabulate(cells, headers="keys", disable_numparse=True))
+    click.echo(f"\nroofline, nothing timed\n{roofline_table(rows)}")
