@@ -6,7 +6,7 @@ import json
 import pytest
 from tiny import tiny_params
 
-from jnst.bench import report
+from jnst.bench import measured_peaks, report
 from jnst.bench.report import flat, read_document, table
 from jnst.cli.main import main
 from jnst.files import write_json
@@ -27,6 +27,8 @@ def tiny_file(tmp_path_factory):
 def run(tiny_file, capsys, tmp_path, monkeypatch):
     """Runs `jnst bench` on the tiny network: code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(measured_peaks, "SIDES", {"cpu": 256})  # quick
+    monkeypatch.setattr(measured_peaks, "TRIAD_MIB", {"cpu": 4})
 
     def call(*arguments):
         common = ("--weights", tiny_file, "--set", "steps=2", "--repeats", "3")
@@ -41,6 +43,7 @@ def test_json_alone_is_on_standard_output_and_files_agree(run, tmp_path):
     code, out, err = run(
         *("--sizes", "32", "--batch", "1,2", "--json", "-o", "a.json"),
         *("--csv", "a.csv", "--plot", "a.png", "--profile", "traces"),
+        *("--roofline", "roof.png"),
     )
     assert code == 0, err
     document = json.loads(out)
@@ -51,12 +54,18 @@ def test_json_alone_is_on_standard_output_and_files_agree(run, tmp_path):
     rows = document["rows"]
     assert [row["batch"] for row in rows] == [1, 2]
     assert len(rows[0]["samples_ms"]) == 3
-    assert rows[0]["utilisation"] is None  # a CPU's peak is not known
+    # A CPU's peaks are in no sheet: they are measured, and the row says so.
+    source = rows[0]["peak_tflop_per_s_source"]
+    assert source.startswith("measured: 256 x 256 matmul")
+    share = rows[0]["tflop_per_s"] / rows[0]["peak_tflop_per_s"]
+    assert rows[0]["utilisation"] == pytest.approx(share)
+    assert rows[1]["flops_xla"] > 1.9 * rows[0]["flops_xla"]  # of two images
     with open("a.csv", newline="") as file:
         for line, row in zip(csv.DictReader(file), rows, strict=True):
             expected = {k: "" if v is None else str(v) for k, v in flat(row).items()}
             assert line == expected
-    assert load_image("a.png").shape[2] == 3
+    for picture in ("a.png", "roof.png"):
+        assert load_image(picture).shape[2] == 3
     traces = sorted(tmp_path.rglob("*.trace.json.gz"))
     assert len(traces) == 2
     assert all(str(path.relative_to(tmp_path)) in err for path in traces)
@@ -68,8 +77,11 @@ def test_the_table_tells_every_case(run):
     lines = out.splitlines()
     assert "tiny VGG19 for tests" in lines[0]
     assert lines[1].split()[:3] == ["px", "dtype", "precision"]
-    assert [line.split()[0] for line in lines[3:]] == ["32", "48"]
-    assert "unknown" in lines[3]
+    assert [line.split()[0] for line in lines[3:5]] == ["32", "48"]
+    assert "MFU" in lines[1] and "HFU" in lines[1]
+    roofline = lines[lines.index("roofline") :]
+    assert "T_memory ms" in roofline[1] and "of roofline" in roofline[1]
+    assert [line.split()[0] for line in roofline[3:]] == ["32", "48"]
     assert "32 px float32 mean_std" in err
 
 
@@ -141,6 +153,7 @@ def error_line(err):
         (("-o", "there.json"), "exists already"),
         (("--csv", "a.txt"), "must end in one of .csv"),
         (("--plot", "a.bmp"), "must end in one of .png"),
+        (("--roofline", "a.bmp"), "must end in one of .png"),
         (("--profile", "text.json"), "needs a folder"),
         (("--peer", "keras", "--batch", "2"), "one image at a time"),
         (("--modes", "backward"), "unknown mode 'backward'"),
@@ -158,6 +171,14 @@ def test_bad_input_is_one_line_and_nothing_runs(run, arguments, message, tmp_pat
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert message in error_line(err)
+
+
+def test_a_figure_above_its_peak_fails_the_command(run, monkeypatch):
+    monkeypatch.setattr(measured_peaks, "best_seconds", lambda call, calls: 1e9)
+    monkeypatch.setattr(measured_peaks, "SIDES", {"cpu": 24})  # not in the cache yet
+    code, out, err = run("--sizes", "32")
+    assert code == 1
+    assert "HFU is" in out and "above the peak of" in err
 
 
 def test_random_weights_need_no_file(run, monkeypatch):

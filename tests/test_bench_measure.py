@@ -16,6 +16,7 @@ from jnst.bench.cases import OBJECTIVE, Case, make_cases, make_pictures, with_lo
 from jnst.bench.measure import measure, on_host, time_in_turn
 from jnst.bench.peers import PEERS
 from jnst.bench.prepared import check_case, prepare
+from jnst.bench.roofline import Roof
 from jnst.bench.session import DEFAULTS, case_name, profile, run_cases
 from jnst.objective import features
 
@@ -170,7 +171,8 @@ def test_calls_are_timed_in_turn():
 
 
 def test_the_figures_of_a_row_follow_from_its_time(vgg19, monkeypatch):
-    monkeypatch.setattr(measuring, "peak_tflops", lambda *a, **k: 1e-3)
+    roof = Roof(1e-3, "here", 5.0, "there")
+    monkeypatch.setattr(measuring, "roof_here", lambda *a, **k: roof)
     timer = lambda calls, n: {"jnst": [0.2] * n}  # noqa: E731
     row = measure(Case(SHORT, 32, 2), vgg19, repeats=3, timer=timer)
     steps = row["steps_per_call"]
@@ -180,11 +182,24 @@ def test_the_figures_of_a_row_follow_from_its_time(vgg19, monkeypatch):
     flops = 2 * row["gflop_per_step"] * 1e9 * steps
     assert row["tflop_per_s"] == pytest.approx(flops / 0.2 / 1e12)
     assert row["utilisation"] == pytest.approx(row["tflop_per_s"] / 1e-3)
+    assert row["flops_by_hand"] == 2 * row["gflop_per_step"] * 1e9  # of both images
+    executed = row["flops_xla"] / (row["step_ms"] / 1e3) / 1e12
+    assert row["hfu"] == pytest.approx(executed / 1e-3)
+    assert row["t_memory_ms"] == pytest.approx(row["hbm_bytes"] / 5e6)
+    assert row["peak_tflop_per_s_source"] == "here" and "error" not in row
     assert (row["size_px"], row["batch"], row["dtype"]) == (32, 2, "float32")
     # The state of two images and the network's own activations, by XLA's account.
     assert row["peak_source"] == "program"
     assert row["peak_mib"] > 2 * 3 * 32 * 32 * 4 * 6 / 2**20
     assert row["first_loss"] > 0
+
+
+def test_a_figure_above_the_peak_is_an_error_in_the_row(vgg19, monkeypatch):
+    roof = Roof(1e-9, "a wrong sheet", 5.0, "there")
+    monkeypatch.setattr(measuring, "roof_here", lambda *a, **k: roof)
+    row = measure(Case(SHORT, 32), vgg19, repeats=1)
+    assert row["error"].startswith("HFU is ") and "(a wrong sheet)" in row["error"]
+    assert row["step_ms"] > 0  # the time stays
 
 
 def test_repeats_are_checked(vgg19):

@@ -188,5 +188,44 @@ def test_the_command_prints_and_writes_rows(
     assert document["schema"] == "jnst-bench-topology-1"
     assert [row["chunk"] for row in document["rows"]] == [1, 10]
     assert document["versions"]["libtpu"] == "0.0"
+    assert document["rows"][0]["hbm_bytes"] == document["rows"][0]["bytes_accessed"]
     code, out, _ = run(capsys, *common)
     assert code == 0 and "GB accessed" in out and "unknown" in out  # memory of a CPU
+    assert "roofline, nothing timed" in out and "HBM MB" in out
+
+
+def test_a_row_is_held_against_the_chips_sheet(
+    here, vgg19, monkeypatch, capsys, tmp_path, quick_compile
+):
+    known = topology.load_devices("v5e:2x2")[0]
+    chip = types.SimpleNamespace(device_kind="TPU v5 lite")
+    for module in (absent, topology):
+        monkeypatch.setattr(module, "load_devices", lambda name: [chip])
+    compile_for = topology.compile_for
+    monkeypatch.setattr(
+        topology,
+        "compile_for",
+        lambda case, params, length, where: compile_for(case, params, length, known),
+    )
+    weights = tmp_path / "tiny.safetensors"
+    save_weights(vgg19, weights, title="tiny", licence="MIT")
+    common = ["--topology", "v5e:2x2", "--weights", str(weights), "--sizes", "32"]
+    picture = tmp_path / "roof.png"
+    options = ["--dtypes", "float32", "--json", "--roofline", str(picture)]
+    code, out, err = run(capsys, *common, *options)
+    assert code == 0 and f"wrote {picture}" in err
+    assert picture.stat().st_size > 5000
+    row = json.loads(out)["rows"][0]
+    assert row["flops_xla"] == row["flops"]
+    assert row["t_math_ms"] == pytest.approx(row["flops"] * 3 / 197e9)
+    assert row["t_memory_ms"] == pytest.approx(row["hbm_bytes"] / 819e6)
+    assert row["bound"] == "memory" and row["of_roofline"] is None
+    assert row["hbm_bytes_source"].startswith("compiled text")
+    assert row["hbm_bytes"] == pytest.approx(row["bytes_accessed"], rel=0.1)
+
+
+def test_a_roofline_of_an_unknown_chip_is_refused_before_any_work(here, capsys):
+    common = ["--topology", "v5e:2x2", "--weights", "nowhere.h5"]
+    code, out, err = run(capsys, *common, "--roofline", "a.png")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1 and "--roofline needs a known peak and 'cpu'" in err

@@ -66,8 +66,9 @@ def triad(mib: int) -> Callable[[], Any]:
     """Return a function that computes a = b + s c into `a` and waits.
 
     Args:
-      mib: Size of each of the three float32 arrays. `a` is donated: memory that the
-        system has yet to give would take four times as long.
+      mib: Size of each of the three float32 arrays. `a` is donated, since memory that
+        the system has yet to give takes four times as long: what a call returns is
+        gone with the next.
     """
     size = (mib * 2**20 // 4,)
     one, other = jnp.ones(size, jnp.float32), jnp.ones(size, jnp.float32)
@@ -76,8 +77,9 @@ def triad(mib: int) -> Callable[[], Any]:
     scale = jnp.float32(3)
     program = jitted.lower(box[0], one, other, scale).compile()
 
-    def call() -> None:
+    def call() -> Any:
         box[0] = jax.block_until_ready(program(box[0], one, other, scale))
+        return box[0]
 
     return call
 

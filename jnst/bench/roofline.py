@@ -191,6 +191,14 @@ def above_peak(row: Row, *, winograd: bool) -> Row:
     return {}
 
 
+def _cell(value: Any, factor: float | None, form: str) -> str:
+    if value is None:
+        return "unknown"
+    scaled = value if factor is None else value * factor
+    whole = form.endswith("g") and abs(scaled) >= 1e3  # rather than 1.2e+04
+    return format(scaled, ".0f" if whole else form)
+
+
 def roofline_table(rows: Sequence[Row]) -> str:
     """Return the rooflines of rows as an aligned table; "" where no row has one."""
     known = [row for row in rows if row.get("hbm_bytes") is not None]
@@ -200,8 +208,7 @@ def roofline_table(rows: Sequence[Row]) -> str:
         absent = all(value is None for value in values)
         if absent or (field in ALIKE and len(set(values)) == 1):
             continue
-        scaled = [v if v is None or factor is None else v * factor for v in values]
-        shown[heading] = ["unknown" if v is None else format(v, form) for v in scaled]
+        shown[heading] = [_cell(value, factor, form) for value in values]
     words = {name for name, (*_, form) in COLUMNS.items() if not form}
     align = ["left" if name in words else "right" for name in shown]
     lines = list(zip(*shown.values(), strict=True))
