@@ -10,6 +10,7 @@ import pytest
 from tiny import tiny_params
 
 from jnst import program
+from jnst.bench import measured_peaks
 
 # A mistaken broadcast of [C] against [1, H, W, C] is an error, not a silent result.
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -48,6 +49,15 @@ def few_programs():
     maps = Path("/proc/self/maps")
     if not maps.exists() or maps.read_bytes().count(b"\n") > MOST_MAPS:
         jax.clear_caches()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_peaks():
+    """Measures a CPU's peaks by small products, should a benchmark ask for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(measured_peaks.SIDES, "cpu", 256)
+        patch.setitem(measured_peaks.TRIAD_MIB, "cpu", 4)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -27,8 +27,6 @@ def tiny_file(tmp_path_factory):
 def run(tiny_file, capsys, tmp_path, monkeypatch):
     """Runs `jnst bench` on the tiny network: code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(measured_peaks, "SIDES", {"cpu": 256})  # quick
-    monkeypatch.setattr(measured_peaks, "TRIAD_MIB", {"cpu": 4})
 
     def call(*arguments):
         common = ("--weights", tiny_file, "--set", "steps=2", "--repeats", "3")
