@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import types
 
 import jax
 import jax.monitoring
@@ -12,6 +13,7 @@ import jnst
 from jnst.bench import measure as measuring
 from jnst.bench import peers as peers_module
 from jnst.bench import prepared as prepared_module
+from jnst.bench import speeds as speeds_module
 from jnst.bench.cases import OBJECTIVE, Case, make_cases, make_pictures, with_loss
 from jnst.bench.measure import measure, on_host, time_in_turn
 from jnst.bench.peers import PEERS
@@ -172,7 +174,7 @@ def test_calls_are_timed_in_turn():
 
 def test_the_figures_of_a_row_follow_from_its_time(vgg19, monkeypatch):
     roof = Roof(1e-3, "here", 5.0, "there")
-    monkeypatch.setattr(measuring, "roof_here", lambda *a, **k: roof)
+    monkeypatch.setattr(speeds_module, "roof_here", lambda *a, **k: roof)
     timer = lambda calls, n: {"jnst": [0.2] * n}  # noqa: E731
     row = measure(Case(SHORT, 32, 2), vgg19, repeats=3, timer=timer)
     steps = row["steps_per_call"]
@@ -196,10 +198,24 @@ def test_the_figures_of_a_row_follow_from_its_time(vgg19, monkeypatch):
 
 def test_a_figure_above_the_peak_is_an_error_in_the_row(vgg19, monkeypatch):
     roof = Roof(1e-9, "a wrong sheet", 5.0, "there")
-    monkeypatch.setattr(measuring, "roof_here", lambda *a, **k: roof)
+    monkeypatch.setattr(speeds_module, "roof_here", lambda *a, **k: roof)
     row = measure(Case(SHORT, 32), vgg19, repeats=1)
     assert row["error"].startswith("HFU is ") and "(a wrong sheet)" in row["error"]
     assert row["step_ms"] > 0  # the time stays
+
+
+def test_one_of_several_devices_is_held_against_its_own_roof(vgg19, monkeypatch):
+    roof = Roof(1.0, "here", 5.0, "there")
+    monkeypatch.setattr(speeds_module, "roof_here", lambda *a, **k: roof)
+    cost = {"flops": 4e9, "bytes accessed": 1e6}
+    program = types.SimpleNamespace(cost_analysis=lambda: cost, as_text=lambda: "")
+    four = speeds_module.speeds(Case(SHORT, 32, devices="4"), vgg19, 8.0, program)
+    one = speeds_module.speeds(Case(SHORT, 32), vgg19, 8.0, program)
+    assert four["tflop_per_s"] == pytest.approx(one["tflop_per_s"])
+    assert four["utilisation"] == pytest.approx(one["utilisation"] / 4)
+    assert four["hfu"] == one["hfu"] == 0.5  # XLA counts one device's share
+    half = speeds_module.speeds(Case(SHORT, 32, mode="forward"), vgg19, 8.0, program)
+    assert half["flops_by_hand"] == one["flops_by_hand"] / 2
 
 
 def test_repeats_are_checked(vgg19):

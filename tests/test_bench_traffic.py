@@ -130,7 +130,8 @@ def test_a_loop_counts_one_pass_and_a_branch_the_dearest():
     none = one.replace("%one", "%none").replace("copy(", "bitcast(")
     loop = f"%x = {HBM} while(%p), condition=%none, body=%one, metadata={{}}"
     assert hbm_bytes(program(loop, before=one + none)) == 2 * TILE
-    choice = f"%x = {HBM} conditional(%p, %p, %p, %p), branch_computations={{%one, %none, %one}}"
+    names = "branch_computations={%one, %none, %one}"
+    choice = f"%x = {HBM} conditional(%p, %p, %p, %p), {names}"
     assert hbm_bytes(program(choice, before=one + none)) == 2 * TILE
 
 

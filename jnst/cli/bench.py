@@ -42,7 +42,12 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(), metavar="FILE.json")
 @click.option("--csv", "csv_file", type=click.Path(), metavar="FILE.csv")
 @click.option("--plot", type=click.Path(), metavar="FILE.png", help="Bars and scaling.")
-@click.option("--roofline", type=click.Path(), metavar="FILE.png", help="Its plot.")
+@click.option(
+    "--roofline",
+    type=click.Path(),
+    metavar="FILE.png",
+    help="Speed over operations a byte, under the device's roof.",
+)
 @click.option(
     "--profile", type=click.Path(), metavar="DIR", help="Record a trace of each case."
 )
