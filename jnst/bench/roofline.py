@@ -41,6 +41,8 @@ COLUMNS = {
     "dtype": ("dtype", None, ""),
     "precision": ("precision", None, ""),
     "loss": ("loss", None, ""),
+    "mode": ("mode", None, ""),
+    "devices": ("devices", None, ""),
     "steps": ("chunk", None, "d"),
     "GFLOP by hand": ("flops_by_hand", 1e-9, ".4g"),
     "GFLOP XLA": ("flops_xla", 1e-9, ".4g"),
@@ -53,7 +55,7 @@ COLUMNS = {
     "MFU": ("utilisation", None, ".1%"),
     "HFU": ("hfu", None, ".1%"),
 }
-ALIKE = ("batch", "chunk", "precision")
+ALIKE = ("batch", "chunk", "precision", "mode", "devices")
 """Fields whose column is left out where all rows have the same."""
 
 

@@ -13,7 +13,10 @@ import numpy as np
 from jnst.bench.roofline import Row
 from jnst.plots import new_figure, save_figure
 
-VARYING = ("dtype", "precision", "loss", "optimizer", "convolution", "batch", "chunk")
+VARYING = (
+    *("dtype", "precision", "loss", "optimizer", "convolution", "batch"),
+    *("mode", "devices", "chunk"),
+)
 MARKERS = "osD^vP*X"
 NEAR = (0.08, 0.05)
 """Shares of the axes' width and height within which two labels would touch."""
@@ -37,7 +40,7 @@ def reached(row: Row) -> float | None:
 def _names(rows: Sequence[Row]) -> list[str]:
     """Say of each row what tells it from the others, beside its size."""
     fields = [f for f in VARYING if len({str(row.get(f)) for row in rows}) > 1]
-    units = {"batch": "batch {}", "chunk": "chunk of {}"}
+    units = {"batch": "batch {}", "devices": "{} devices", "chunk": "chunk of {}"}
     return [
         ", ".join(units.get(f, "{}").format(row.get(f)) for f in fields) for row in rows
     ]
