@@ -88,7 +88,7 @@ def test_parts_of_a_step_are_rows_and_blocks_a_table(run):
     assert code == 0, err
     lines = out.splitlines()
     assert "mode" in lines[1]
-    assert ["forward", "gradient"] == [line.split()[4] for line in lines[3:]]
+    assert ["forward", "gradient"] == [line.split()[4] for line in lines[3:5]]
     code, out, err = run("--sizes", "32", "--blocks", "--min-seconds", "0.5", "--json")
     assert code == 0, err
     [row] = json.loads(out)["rows"]
