@@ -151,23 +151,24 @@ def markdown(rows, columns):
     return tabulate(body, list(kept), "pipe", colalign=align, disable_numparse=True)
 
 
+OLD = {"convolution": "auto", "mode": "step", "devices": "1"}
+"""What rows were before they told of it."""
+
+
 def key_of(row):
-    """What a row measured; an old row without a convolution ran the usual one.
+    """What a row measured; an old row without a field ran what was usual.
 
     Precision is left out: a CPU has one, and the suite does not vary it.
     """
-    left_out = ("label", "precision")
-    named = [row.get(field) or "auto" for field in KEY if field not in left_out]
-    return (*named, row["label"])
+    return tuple(row.get(k) or OLD.get(k) for k in KEY if k != "precision")
 
 
 def key_text(key):
     """Name a key by what is unusual about it."""
-    size, batch, dtype, loss, optimizer, convolution, backbone, label = key
+    size, batch, *given = key
     words = [f"{size} px"]
     words += [f"batch {batch}"] if batch != 1 else []
-    usual = ("float32", "gram", "adam", "auto", "vgg19", "objective")
-    given = (dtype, loss, optimizer, convolution, backbone, label)
+    usual = ("float32", "gram", "adam", "auto", "vgg19", "objective", "step", "1")
     return ", ".join(words + [a for a, b in zip(given, usual, strict=True) if a != b])
 
 
