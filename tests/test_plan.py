@@ -4,6 +4,7 @@ import importlib.util
 import json
 import math
 
+import benched
 import jax
 import jax.numpy as jnp
 import pytest
@@ -166,9 +167,8 @@ def test_nobody_knows_the_memory_of_some_devices():
 
 
 def bench_file(path, **changes):
-    row = {"size_px": 512, "batch": 1, "dtype": "float32", "precision": "default"}
-    row |= {"loss": "gram", "optimizer": "adam", "step_ms": 10.0} | changes
-    document = {"schema": "jnst-bench-1", "device_kind": "TPU v99", "rows": [row]}
+    row = benched.row([10.0], size_px=512, precision="default") | changes
+    document = benched.document(row, device_kind="TPU v99")
     document["rows"].append(row | {"size_px": 128, "step_ms": 1.0})
     write_json(path, document)
     return path

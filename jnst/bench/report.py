@@ -6,7 +6,6 @@ its form, and changes when a field changes its meaning.
 
 import csv
 import datetime
-import json
 import os
 import platform
 import subprocess
@@ -20,10 +19,10 @@ from tabulate import tabulate
 import jnst
 from jnst.bench.host import surroundings
 from jnst.bench.measure import Row
+from jnst.bench.schema import SCHEMA, check_document, read_json
 from jnst.drivers.record import device, versions
 from jnst.files import atomic_write
 
-SCHEMA = "jnst-bench-1"
 COLUMNS: dict[str, tuple[str, str]] = {
     # Heading: (field of a row, format).
     "px": ("size_px", "d"),
@@ -136,18 +135,11 @@ def read_document(path: str | Path) -> dict[str, Any]:
 
     Raises:
       FileNotFoundError: If there is no such file.
-      ValueError: If it is no such document, or one of another schema.
+      ValueError: If it is no such document, or one of another schema; names the field
+        that is wrong, see `jnst.bench.schema`.
     """
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:  # neither JSON nor even text
-        raise ValueError(f"{str(path)!r} is not JSON: {error}") from error
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != SCHEMA:
-        raise ValueError(
-            f"{str(path)!r} has schema {schema!r}, this jnst reads {SCHEMA!r}; measure "
-            "again with `jnst bench --output FILE.json`"
-        )
+    document = read_json(path)
+    check_document(document, where=str(path))
     return document
 
 
