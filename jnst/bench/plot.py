@@ -7,7 +7,7 @@ from typing import Any
 from jnst.bench.measure import Row
 from jnst.plots import new_figure, save_figure
 
-VARYING = ("dtype", "precision", "loss", "optimizer", "convolution", "batch")
+VARYING = ("source", "dtype", "precision", "loss", "optimizer", "convolution", "batch")
 
 WIDE = 15
 """Ratio of the longest to the shortest time from which bars need a logarithm."""

@@ -25,6 +25,7 @@ from jnst.files import atomic_write
 
 COLUMNS: dict[str, tuple[str, str]] = {
     # Heading: (field of a row, format).
+    "from": ("source", ""),
     "px": ("size_px", "d"),
     "batch": ("batch", "d"),
     "dtype": ("dtype", ""),
@@ -180,6 +181,7 @@ def table(rows: Sequence[Row]) -> str:
             shown[name] = [_text(name, value, form) for value in values]
     plain_rows = list(zip(*shown.values(), strict=True))
     words = {
+        "from",
         "dtype",
         "precision",
         "loss",

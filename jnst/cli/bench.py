@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jnst.cli.bench_compare import (
+    compare,
+    comparing_from,
+    ended,
+    instead,
+    keeper,
+    start,
+)
 from jnst.cli.bench_results import show, write
 
 if TYPE_CHECKING:
@@ -51,13 +59,7 @@ if TYPE_CHECKING:
 @click.option(
     "--profile", type=click.Path(), metavar="DIR", help="Record a trace of each case."
 )
-@click.option(
-    "--against",
-    type=click.Path(),
-    metavar="FILE.json",
-    help="Compare with an earlier --output; exit 1 if slower.",
-)
-@click.option("--threshold", type=float, default=1.10, show_default=True)
+@comparing_from
 @click.option(
     "--peer", type=click.Choice(["torch", "keras"]), help="Run it in turn with us."
 )
@@ -91,15 +93,17 @@ def bench(settings: Sequence[str], **options: Any) -> int:
     roofline holds a step against the least time of its operations and of its bytes. A
     CPU's peaks are measured. A figure above its peak is an error.
     """
+    check_outputs(options)
+    if work := instead(options):
+        return work(options)
     if options["peer"] == "torch":  # two frameworks share one GPU
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    check_outputs(options)
     if options["topology"]:
         from jnst.cli.bench_topology import check_untimed, compile_cases
 
         check_untimed(options)
         return compile_cases(choose_cases(settings, options), settings, options)
-    from jnst.bench.against import compare_rows, differences, is_slower
+    from jnst.bench.measure import describe
     from jnst.bench.networks import load_network
     from jnst.bench.prepared import check_case
     from jnst.bench.report import make_document, read_document
@@ -111,19 +115,16 @@ def bench(settings: Sequence[str], **options: Any) -> int:
     params, known = load_network(options["weights"])
     for case in cases:
         check_case(case, params)
-    rows, traces = run(cases, params, options)
     about = {**options, "settings": list(settings)}
-    document = make_document(rows, weights=known, options=about)
-    slower = False
-    if before:
-        for line in differences(document, before):
-            click.echo(f"jnst: warning: differs: {line}", err=True)
-        limit = options["threshold"]
-        document["against"] = compare_rows(rows, before["rows"], threshold=limit)
-        slower = is_slower(document["against"])
+    document = make_document([], weights=known, options=about)
+    asked = [describe(case, params) for case in cases]
+    start(document, before, asked, options["against"])
+    rows, traces = run(cases, params, options, keeper(document, options))
+    document |= {"rows": rows, "finished": len(rows) == len(cases)}
+    slower = compare(document, before, options["threshold"])
     write(document, options)
     show(document, traces, as_json=options["as_json"])
-    return 1 if slower or any("error" in row for row in rows) else 0
+    return ended(document, slower, len(cases))
 
 
 def check_outputs(options: dict[str, Any]) -> None:
@@ -203,13 +204,17 @@ def choose_cases(settings: Sequence[str], options: dict[str, Any]) -> "list[Case
 
 
 def run(
-    cases: "list[Case]", params: Any, options: dict[str, Any]
+    cases: "list[Case]",
+    params: Any,
+    options: dict[str, Any],
+    keep: "Callable[[list[Row]], None]",
 ) -> "tuple[list[Row], list[Path]]":
-    """Measure cases with a line each on standard error."""
+    """Measure cases with a line each on standard error; all before an interrupt."""
     from tqdm import tqdm
 
     from jnst.bench.session import case_name, run_cases
 
+    rows: list[Row] = []
     traces: list[Path] = []
     bar = tqdm(total=len(cases), unit="case", leave=False)
 
@@ -217,23 +222,30 @@ def run(
         bar.set_description_str(case_name(case))
 
     def show_row(row: "Row") -> None:
+        rows.append(row)
+        keep(rows)
         bar.update()
         time = row.get("error") or f"{row['step_ms']:.4g} ms a step"
         name = f"{row['size_px']} px {row['dtype']} {row['loss']} x{row['batch']}"
         name += f" on {row['devices']}" if row["devices"] != "1" else ""
         bar.write(f"{name}: {time}", file=sys.stderr)
 
-    rows = run_cases(
-        cases,
-        params,
-        repeats=options["repeats"],
-        min_seconds=options["min_seconds"],
-        blocks=options["blocks"],
-        peer=options["peer"],
-        profile_folder=Path(options["profile"]) if options["profile"] else None,
-        on_start=show_case,
-        on_row=show_row,
-        on_trace=traces.append,
-    )
-    bar.close()
+    try:
+        run_cases(
+            cases,
+            params,
+            repeats=options["repeats"],
+            min_seconds=options["min_seconds"],
+            blocks=options["blocks"],
+            peer=options["peer"],
+            profile_folder=Path(options["profile"]) if options["profile"] else None,
+            on_start=show_case,
+            on_row=show_row,
+            on_trace=traces.append,
+        )
+    except KeyboardInterrupt:
+        if not rows:
+            raise
+    finally:
+        bar.close()
     return rows, traces
