@@ -82,7 +82,7 @@ def find_commit(name: str) -> str:
       ValueError: If there is no such commit, or jnst runs from no checkout.
     """
     what = f"{name!r} is no virtual environment (with {' or '.join(PYTHONS)})"
-    package = str(Path(jnst.__file__).resolve())
+    package = str(own_root() / "jnst" / "__init__.py")
     try:
         tracked = _git("ls-files", "--error-unmatch", package).returncode == 0
     except OSError:  # no git
