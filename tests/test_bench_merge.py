@@ -21,7 +21,9 @@ def run(capsys, tmp_path, monkeypatch):
     """Runs `jnst bench --merge` beside three files: code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     write_json("cpu.json", document(row(TIGHT), row(scaled(4.0), size_px=512)))
-    write_json("gpu.json", document(row(scaled(0.01, spread=0.01), size_px=512), **CHIP))
+    write_json(
+        "gpu.json", document(row(scaled(0.01, spread=0.01), size_px=512), **CHIP)
+    )
     write_json("new.json", document(row(scaled(0.9)), commit="abcdef"))
 
     def call(*arguments):

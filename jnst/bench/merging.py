@@ -15,6 +15,7 @@ from jnst.bench.schema import check_document, field_name, read_json
 
 SCHEMA = "jnst-bench-merged-1"
 Document = Mapping[str, Any]
+Tell = Callable[[Document], str | None]
 
 
 def _jnst(document: Document) -> str | None:
@@ -32,7 +33,7 @@ def _commit(document: Document) -> str | None:
     return commit and f"commit {commit}"
 
 
-TOLD: dict[str, Callable[[Document], str | None]] = {
+TOLD: dict[str, Tell] = {
     # What may tell documents apart: how it is written, None where it is not known.
     "device": lambda document: document["device"],
     "cpu": lambda document: document.get("cpu"),
@@ -42,7 +43,7 @@ TOLD: dict[str, Callable[[Document], str | None]] = {
     "weights": lambda document: document["weights"].get("title"),
 }
 """In the order of a source's words; date and name of the file come after them."""
-LAST: dict[str, Callable[[Document], str | None]] = {
+LAST: dict[str, Tell] = {
     "date": lambda document: document.get("date"),
     "file": lambda document: document["file"],
 }
@@ -93,16 +94,20 @@ def sources_of(documents: Sequence[Document]) -> list[str]:
       A name each, all different; with the date, then the file, then a number, where
       nothing else differs.
     """
-    chosen = [
-        tell for tell in TOLD.values() if len({tell(one) for one in documents}) > 1
-    ]
-    for tell in (None, *LAST.values()):
-        chosen += [tell] if tell else []
-        words = [[each(one) for each in chosen] for one in documents]
-        names = [", ".join(word for word in each if word) for each in words]
-        if len(set(names)) == len(names) and all(names):
-            return names
-    return [f"{name} ({number})" for number, name in enumerate(names, 1)]
+    told = [tell for tell in TOLD.values() if len(set(map(tell, documents))) > 1]
+    names = _names(documents, told)
+    for tell in LAST.values():
+        if len(set(names)) < len(names) or not all(names):
+            told.append(tell)
+            names = _names(documents, told)
+    if len(set(names)) < len(names):
+        return [f"{name} ({number})" for number, name in enumerate(names, 1)]
+    return names
+
+
+def _names(documents: Sequence[Document], told: Sequence[Tell]) -> list[str]:
+    words = [[tell(document) for tell in told] for document in documents]
+    return [", ".join(word for word in each if word) for each in words]
 
 
 def merged_rows(documents: Sequence[Document]) -> list[Row]:

@@ -92,6 +92,10 @@ def bench(settings: Sequence[str], **options: Any) -> int:
     MFU is the share of the peak by the model's operations, HFU by those executed; the
     roofline holds a step against the least time of its operations and of its bytes. A
     CPU's peaks are measured. A figure above its peak is an error.
+
+    Files are written after each case: Ctrl-C keeps what was measured. --against and
+    --ab say slower, faster, within noise, or inconclusive where noise is too wide or
+    samples are too few; of these only slower gives exit code 1.
     """
     check_outputs(options)
     if work := instead(options):
