@@ -163,10 +163,14 @@ def make_venv(folder, script):
     return folder
 
 
-def test_a_virtual_environment_is_run_by_its_own_python(run, repository, tmp_path):
+def test_a_virtual_environment_is_run_by_its_own_python(
+    run, repository, tmp_path, monkeypatch
+):
     other = repository.with_name("other")
     git(repository, "worktree", "add", "-q", str(other), "old")
-    script = f'PYTHONPATH={other} exec {sys.executable} "$@"'
+    # What a user has on PYTHONPATH would come before the environment's own jnst.
+    monkeypatch.setenv("PYTHONPATH", str(repository))
+    script = f'PYTHONPATH="$PYTHONPATH:{other}" exec {sys.executable} "$@"'
     venv = make_venv(tmp_path / "venv", script)
     code, out, err = run("--ab", venv, "--rounds", "1", "--json")
     assert code == 0, err

@@ -70,7 +70,9 @@ def test_each_row_is_in_the_file_before_the_next_is_measured(run, monkeypatch):
 
     def look(*arguments, **how):
         if run.measured:
-            found.append(len(read_document("a.json")["rows"]))
+            kept = read_document("a.json")
+            assert kept["finished"] is False
+            found.append(len(kept["rows"]))
             with open("a.csv", newline="") as file:
                 assert len(list(csv.DictReader(file))) == found[-1]
         return measure(*arguments, **how)
