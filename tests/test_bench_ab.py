@@ -196,6 +196,7 @@ def error_line(err):
         (("--ab", "old", "--profile", "traces"), 2, "leave out --profile"),
         (("--ab", "old", "--peer", "torch"), 2, "leave out --peer"),
         (("--ab", "old", "--against", "a.json"), 2, "leave out --against"),
+        (("--ab", "old", "--roofline", "r.png"), 2, "leave out --roofline"),
         (("--ab", "old", "--merge"), 2, "leave out --merge"),
         (("--ab", "old", "a.json"), 2, "leave out files"),
         (("--ab", "old", "--sizes", "8"), 2, "old: image is too small"),

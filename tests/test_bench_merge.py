@@ -122,6 +122,7 @@ def test_a_merged_file_is_merged_again_and_loses_nothing(run):
         (("--merge", "cpu.json", "./cpu.json"), "'./cpu.json' is named twice"),
         (("--merge", "absent.json"), "'absent.json': No such file"),
         (("--merge", "cpu.json", "--sizes", "32"), "leave out --sizes"),
+        (("--merge", "cpu.json", "--roofline", "r.png"), "leave out --roofline"),
         (("--merge", "cpu.json", "--against", "gpu.json"), "leave out --against"),
         (("--merge", "cpu.json", "--set", "steps=2"), "leave out --set"),
         (("--merge", "cpu.json", "--repeats", "7"), "leave out --repeats"),

@@ -48,7 +48,7 @@ OWN = {
     "ab": {*RESULTS, "ab", "rounds", "threshold"},
 }
 """What --merge takes, and what --ab does not hand on."""
-REFUSED = ("topology", "profile", "peer", "against", "merge", "files")
+REFUSED = ("topology", "profile", "peer", "against", "merge", "files", "roofline")
 """What makes no sense with --ab."""
 
 
