@@ -161,6 +161,14 @@ def test_what_would_time_is_refused_with_a_topology(capsys, option):
     assert code == 2 and f"leave out {option[0]}" in err
 
 
+@pytest.mark.parametrize("chunks", ["0", "1,x", "-1", "2.5"])
+def test_what_is_no_number_of_steps_is_refused(capsys, chunks):
+    code, _, err = run(capsys, "--topology", "v5e:2x2", "--chunks", chunks)
+    assert code == 2 and "chunks must be whole numbers of at least 1" in err
+    code, _, err = run(capsys, "--chunks", "1", "--weights", "nowhere.h5")
+    assert code == 2 and "--chunks goes with --topology" in err
+
+
 @pytest.fixture
 def here(monkeypatch):
     """Lets this machine's CPU stand in for the topology's first device."""
@@ -189,6 +197,8 @@ def test_the_command_prints_and_writes_rows(
     assert [row["chunk"] for row in document["rows"]] == [1, 10]
     assert document["versions"]["libtpu"] == "0.0"
     assert document["rows"][0]["hbm_bytes"] == document["rows"][0]["bytes_accessed"]
+    code, out, _ = run(capsys, *common, "--chunks", "1", "--json")
+    assert [row["chunk"] for row in json.loads(out)["rows"]] == [1]
     code, out, _ = run(capsys, *common)
     assert code == 0 and "GB accessed" in out and "unknown" in out  # memory of a CPU
     assert "roofline, nothing timed" in out and "HBM MB" in out

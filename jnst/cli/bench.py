@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Compile for an absent TPU such as v5e:2x2, and time nothing.",
 )
+@click.option("--chunks", help="With --topology: steps a program, 1,10 if absent.")
 @click.option(
     "--devices",
     metavar="N|RxC,...",
@@ -107,6 +108,8 @@ def bench(settings: Sequence[str], **options: Any) -> int:
 
         check_untimed(options)
         return compile_cases(choose_cases(settings, options), settings, options)
+    if options["chunks"]:
+        raise ValueError("--chunks goes with --topology: leave it out, or add that")
     from jnst.bench.measure import describe
     from jnst.bench.networks import load_network
     from jnst.bench.prepared import check_case

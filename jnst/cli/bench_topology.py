@@ -57,6 +57,18 @@ def check_peak(device_kind: str) -> None:
         )
 
 
+def chunks_of(text: str | None) -> tuple[int, ...]:
+    """Read how many steps programs have; `CHUNKS` where nothing is said.
+
+    Raises:
+      ValueError: If that is no list of numbers, each at least 1.
+    """
+    parts = [part.strip() for part in (text or "").split(",") if part.strip()]
+    if any(not part.isdecimal() or int(part) < 1 for part in parts):
+        raise ValueError(f"chunks must be whole numbers of at least 1, got {text!r}")
+    return tuple(dict.fromkeys(map(int, parts))) or CHUNKS
+
+
 def compile_cases(
     cases: "list[Case]", settings: Sequence[str], options: dict[str, Any]
 ) -> int:
@@ -83,6 +95,7 @@ def compile_cases(
     from jnst.bench.topology import topology_rows
     from jnst.files import write_json
 
+    chunks = chunks_of(options["chunks"])
     # Nothing runs: a device that is there would only be held from others.
     jax.config.update("jax_platforms", "cpu")
     name = options["topology"]
@@ -90,14 +103,14 @@ def compile_cases(
     if options["roofline"]:
         check_peak(kind)
     params, known = load_network(options["weights"] or RANDOM)
-    bar = tqdm(total=len(cases) * len(CHUNKS), unit="program", leave=False)
+    bar = tqdm(total=len(cases) * len(chunks), unit="program", leave=False)
 
     def show_case(case: "Case", length: int) -> None:
         bar.set_description_str(f"{case_name(case)}, {length} steps")
 
     rows: list[Row] = []
     document = {}
-    how: dict[str, Any] = {"chunks": CHUNKS, "devices": options["devices"]}
+    how: dict[str, Any] = {"chunks": chunks, "devices": options["devices"]}
     for row in topology_rows(name, cases, params, **how, on_case=show_case):
         bar.update()
         rows.append(row)
