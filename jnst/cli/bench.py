@@ -236,6 +236,9 @@ def run(
         name = f"{row['size_px']} px {row['dtype']} {row['loss']} x{row['batch']}"
         name += f" on {row['devices']}" if row["devices"] != "1" else ""
         bar.write(f"{name}: {time}", file=sys.stderr)
+        for variant, why in row.get("peer_left_out", {}).items():
+            text = f"jnst: warning: {row['peer']} {variant} is left out: {why}"
+            bar.write(text, file=sys.stderr)
 
     try:
         run_cases(
