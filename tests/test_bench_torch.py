@@ -11,7 +11,10 @@ from jnst.bench.cases import OBJECTIVE, Case
 from jnst.bench.measure import measure
 from jnst.bench.networks import random_params
 from jnst.bench.peers import PEERS
+from jnst.bench.report import make_document
+from jnst.bench.schema import check_document
 from jnst.bench.torch_setup import one_line, try_variants
+from jnst.files import as_json
 
 pytestmark = [
     pytest.mark.usefixtures("quick_compile"),
@@ -109,6 +112,8 @@ def test_what_cannot_be_compiled_is_left_out_by_name(vgg19, side, monkeypatch):
         name: "RuntimeError: no working C++ compiler: (None, 'g++')"
         for name in ("compiled contiguous", "compiled channels_last")
     }
+    document = make_document([row], weights={}, options={"repeats": 1})
+    check_document(as_json(document), where="a row of PyTorch's")
 
 
 def test_memory_is_that_of_the_variant_in_the_row(vgg19, eager, monkeypatch):
