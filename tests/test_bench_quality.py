@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tiny import tiny_params
 
+import jnst
 from jnst.bench import to_quality
 from jnst.bench.quality_report import (
     check_workload,
@@ -30,6 +31,7 @@ from jnst.weights import save_weights
 
 pytestmark = pytest.mark.usefixtures("quicker_compile")
 SIZE_PX = 64
+TARGETS = "data/quality_targets.json"
 CHANGES = {"scale_steps": (2, 4), "min_size_px": 32, "scale_ratio": 2.0}
 SET = [
     f"--set={name}={','.join(map(str, np.atleast_1d(value)))}"
@@ -89,8 +91,6 @@ def test_judging_stops_the_clock(work, losses, monkeypatch):
 
 
 def test_the_judge_is_the_default_objective_without_its_shift(work):
-    import jnst
-
     image = work.images[0]
     objective = jnst.make_objective(*work.images, weights=work.params, shift_px=0)
     expected = float(objective(image))
@@ -110,12 +110,22 @@ def test_a_miss_is_infinite_and_the_median_bears_one():
 
 def test_the_shipped_target_is_what_the_committed_run_found():
     results = Path(__file__).parent.parent / "benchmarks" / "results"
-    found = json.loads((results / "time_to_quality_cpu.json").read_text())
+    found = json.loads((results / "quality_goal_cpu.json").read_text())
     assert shipped_target(found["size_px"], "vgg19") == found["goal"]
     assert found["rows"][0]["curve"][-1][1] == found["goal"]
     for size, weights in ((128, "vgg19"), (256, "vgg16_torch"), (256, None)):
         with pytest.raises(ValueError, match="give one by --target LOSS"):
             shipped_target(size, weights)
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+def test_the_shipped_target_is_of_the_objective_of_today():
+    shipped = json.loads((Path(jnst.__file__).parent / TARGETS).read_text())
+    for size, row in shipped["targets"].items():
+        images = demo_pair(int(size))
+        judge = make_judge(images, shipped["origin"]["weights"])
+        np.testing.assert_allclose(judge(images[0]), row["loss_of_content"], rtol=1e-3)
 
 
 def test_the_pair_has_the_size_that_was_asked_for():

@@ -85,7 +85,7 @@ def shipped_target(size_px: int, weights: str | None) -> float:
     shipped = json.loads(resource.read_text(encoding="utf-8"))
     targets, measured = shipped["targets"], shipped["origin"]["weights"]
     if weights == measured and str(size_px) in targets:
-        return targets[str(size_px)]
+        return targets[str(size_px)]["loss"]
     raise ValueError(
         f"no target is known for {size_px} px with weights {weights or 'of your own'}, "
         f"only for {', '.join(targets)} px with {measured}: give one by --target LOSS"
