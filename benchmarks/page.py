@@ -94,9 +94,10 @@ def peers_section(runs, draw):
     words = (
         "Others that run the same objective, called in turn with us in one process and "
         "held to our losses; ratios are medians of pairs, below 1 we are faster. "
-        "PyTorch is eager, in the better of its memory layouts; three passes is our "
-        "own network in the pattern of Keras' example, which computes content's and "
-        "style's features anew at every step.\n"
+        "PyTorch is eager, in the better of its memory layouts, but where a variant is "
+        "named: that was the fastest; three passes is our own network in the pattern "
+        "of Keras' example, which computes content's and style's features anew at "
+        "every step.\n"
     )
     return ["## Peers\n", words, *parts, *draw("suite_peers", plot_peers, latest)]
 

@@ -49,6 +49,7 @@ PEER_COLUMNS = {
     "commit": ("commit", ""),
     "peer": ("peer", ""),
     "layout": ("peer_layout", ""),
+    "variant": ("peer_variant", ""),
     "px": ("size_px", "d"),
     "dtype": ("dtype", ""),
     "jnst ms": ("step_ms", ".4g"),

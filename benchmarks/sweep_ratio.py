@@ -13,9 +13,9 @@ import argparse
 import time
 
 import numpy as np
-from time_to_quality import pair as pictures
 
 import jnst
+from jnst.bench.to_quality import demo_pair
 from jnst.drivers.record import device, versions
 from jnst.files import write_json
 
@@ -55,7 +55,7 @@ def main():
     parser.add_argument("--at-once", default="0", help="such as 0,2,4; 0 for the usual")
     parser.add_argument("--json")
     options = parser.parse_args()
-    images, weights = pictures(options.size), jnst.load_weights("vgg19")
+    images, weights = demo_pair(options.size), jnst.load_weights("vgg19")
     usual = jnst.RECIPES[options.recipe].style_weight
     share = WEIGHT_RANGE
     values = [float(usual * x) for x in np.geomspace(1 / share, 1, options.members)]

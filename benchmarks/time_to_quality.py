@@ -8,23 +8,23 @@ outside of it. A rival is a change of the default recipe: add one to `RIVALS`. N
 shifts its steps: one function is minimised, and the same one judges.
 
     python benchmarks/time_to_quality.py --size 256 --json OUT.json --plot OUT.png
+
+`jnst bench --to-quality` runs to the loss found here, by the same judge. To write it
+there when the objective changes, which moves it:
+
+    python benchmarks/time_to_quality.py --goal-alone --ship \\
+        jnst/data/quality_targets.json --json benchmarks/results/quality_goal_cpu.json
 """
 
 import argparse
 import json
 import math
-from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-
-import jnst
+from jnst.bench.to_quality import Workload, demo_pair, make_judge, run_to
 from jnst.drivers.record import device, versions
 from jnst.files import write_json
-from jnst.image import load_image, resize_image
 
-DATA = Path(jnst.__file__).parent / "data"
-STILL = {"shift_px": 0}
+WEIGHTS = "vgg19"
 RESIZED = {"moments": "resized", "cooldown": 0.0}  # as crowsonkb's own code does
 LONG = {"scale_steps": (1000, 500), "learning_rate": 0.02, "ema": 0.99, **RESIZED}
 LBFGS = {
@@ -42,52 +42,25 @@ RIVALS = {
     "L-BFGS, one size": LBFGS | {"scale_ratio": 1.0, "scale_steps": (180,)},
     "recipe jnst-lbfgs: half the steps": LBFGS | {"scale_steps": (80, 40)},
 }
-EVERY = 5
 NEAR = 0.99, 1.25  # losses on the picture, of the goal
-
-
-def make_judge(images):
-    """Return a function from an image in [0, 1] to the default objective's loss."""
-    objective = jnst.make_objective(*images, "jnst", weights="vgg19", **STILL)
-    judged = jax.jit(lambda objective, image: objective(image))
-
-    def judge(image):
-        return float(judged(objective, jnp.asarray(image)))
-
-    return judge
-
-
-class Reached(Exception):
-    """Ends a run that is good enough."""
 
 
 def watch(images, judge, goal, changes):
     """Run until the goal; the curve of (loop seconds, loss) at the final size."""
-    curve, shape = [], images[0].shape[:2]
-
-    def look(progress):
-        if progress.image.shape[:2] != shape:
-            return
-        curve.append((progress.seconds, judge(progress.image)))
-        if curve[-1][1] <= goal:
-            raise Reached
-
-    try:
-        jnst.stylize(*images, on_progress=look, save_every=EVERY, **STILL, **changes)
-    except Reached:
-        return curve
-    return curve
+    work = Workload(images, WEIGHTS, judge, goal)
+    row = run_to(work, "jnst", changes)
+    return [(seconds, loss) for _, seconds, loss in row["curve"]]
 
 
-def pair(size):
-    """The demo pair, content `size` pixels wide, style of the same longer side."""
-    images = []
-    for name in ("demo_content.jpg", "demo_style.jpg"):
-        pixels = load_image(DATA / name)
-        scale = size / max(pixels.shape[:2])
-        shape = tuple(round(side * scale) for side in pixels.shape[:2])
-        images.append(resize_image(pixels, shape))
-    return images
+def ship(path, size, goal, content, about):
+    """Write the loss to reach as data of the package, with its origin.
+
+    What the judge says of the content shows a test whether the objective is the same.
+    """
+    how = {"schedule": "crowsonkb's", "changes": LONG, "weights": WEIGHTS}
+    row = {"loss": goal, "loss_of_content": content}
+    origin = {"script": "benchmarks/time_to_quality.py", **how, **about}
+    write_json(path, {"origin": origin, "targets": {str(size): row}})
 
 
 def plot(rows, goal, path):
@@ -118,14 +91,18 @@ def main():
         metavar="FILE",
         help="keep the runs in an earlier JSON file of this machine and size",
     )
+    parser.add_argument("--goal-alone", action="store_true", help="run no rival")
+    parser.add_argument("--ship", metavar="FILE", help="write the goal as data")
     options = parser.parse_args()
-    images = pair(options.size)
-    judge = make_judge(images)
-    kept = {}
+    images = demo_pair(options.size)
+    judge = make_judge(images, WEIGHTS)
+    kept, before = {}, {}
     if options.go_on:
-        kept = {row["name"]: row for row in json.loads(options.go_on.read())["rows"]}
+        before = json.loads(options.go_on.read())
+        kept = {row["name"]: row for row in before["rows"]}
     goal, rows = -math.inf, []
-    for name, changes in ({"crowsonkb's schedule": LONG} | RIVALS).items():
+    rivals = {} if options.goal_alone else RIVALS
+    for name, changes in ({"crowsonkb's schedule": LONG} | rivals).items():
         curve = kept[name]["curve"] if name in kept else None
         curve = curve or watch(images, judge, goal, changes)
         goal = curve[-1][1] if not rows else goal
@@ -137,6 +114,9 @@ def main():
     about = {"device": device(), "versions": versions(), "size_px": options.size}
     if options.json:
         write_json(options.json, {**about, "goal": goal, "rows": rows})
+    if options.ship:  # of the run that the goal is from
+        told = {k: before.get(k, about[k]) for k in ("device", "versions")}
+        ship(options.ship, options.size, goal, judge(images[0]), told)
     if options.plot:
         plot(rows, goal, options.plot)
 

@@ -6,7 +6,6 @@ import sys
 import numpy as np
 import pytest
 
-from jnst.bench import peers
 from jnst.bench.cases import OBJECTIVE, Case
 from jnst.bench.measure import measure
 from jnst.bench.peers import PEERS, check_agreement, check_peer
@@ -27,41 +26,6 @@ def test_three_passes_run_the_recipe_after_source_001(vgg19):
     recipe = dataclasses.replace(RECIPES["keras"], steps=2)
     row = measure(Case(recipe, 32), vgg19, repeats=1, peer=PEERS["keras"])
     assert len(row["peer_samples_ms"]) == 1
-
-
-@pytest.mark.parametrize("batch", [1, 2])
-def test_pytorch_computes_the_same_in_both_layouts(batch, vgg19, monkeypatch):
-    pytest.importorskip("torch")
-    monkeypatch.setattr(peers, "torch_and_jnst_memory", lambda *_: {})
-    row = measure(Case(SHORT, 32, batch), vgg19, repeats=2, peer=PEERS["torch"])
-    assert row["peer_layout"] in ("contiguous", "channels_last")
-    layouts = row["peer_layouts_ms"]
-    assert set(layouts) == {"torch contiguous", "torch channels_last"}
-    assert row["peer_step_ms"] == pytest.approx(min(layouts.values()))
-
-
-def test_pytorch_follows_layers_and_weights(vgg19, monkeypatch):
-    pytest.importorskip("torch")
-    monkeypatch.setattr(peers, "torch_and_jnst_memory", lambda *_: {})
-    changes = {
-        "style_layers": ("relu1_2", "conv2_1"),
-        "style_layer_weights": (0.2, 3.0),
-        "content_layers": ("relu2_2", "pool2"),
-        "tv_weight": 0.0,
-        "epsilon": 1e-3,
-    }
-    recipe = dataclasses.replace(SHORT, **changes)
-    assert measure(Case(recipe, 32), vgg19, repeats=1, peer=PEERS["torch"])["ratio"]
-
-
-@pytest.mark.slow
-def test_memory_is_measured_in_processes_of_their_own(vgg19):
-    pytest.importorskip("torch")
-    row = measure(Case(SHORT, 32), vgg19, repeats=1, peer=PEERS["torch"])
-    for side in ("jnst", "peer"):
-        stages = [row[f"{side}_{s}_rss_mib"] for s in ("import", "loaded", "peak")]
-        assert 20 < stages[0] <= stages[1] <= stages[2]
-        assert f"{side}_memory_error" not in row
 
 
 def test_a_peer_that_computes_something_else_is_refused():

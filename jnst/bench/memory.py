@@ -84,7 +84,7 @@ def torch_and_jnst_memory(
       case: What we run.
       params: Parameters of the network.
       arrays: What PyTorch's side starts from.
-      spec: What it runs, with its memory layout.
+      spec: What it runs, with the name of its variant.
 
     Returns:
       {"jnst_peak_rss_mib", "peer_peak_rss_mib"} and the same after the bare import

@@ -47,7 +47,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "peak MiB": ("peak_mib", ".4g"),
     "first loss": ("first_loss", ".6g"),
     "peer": ("peer", ""),
-    "layout": ("peer_layout", ""),
+    "variant": ("peer_variant", ""),
     "peer ms": ("peer_step_ms", ".4g"),
     "ratio": ("ratio", ".3f"),
     "RSS MiB": ("jnst_peak_rss_mib", ".0f"),
@@ -190,7 +190,7 @@ def table(rows: Sequence[Row]) -> str:
         "mode",
         "devices",
         "peer",
-        "layout",
+        "variant",
         "error",
     }
     align = ["left" if name in words else "right" for name in shown]

@@ -1,8 +1,11 @@
 """The benchmark's objective in PyTorch, as well as PyTorch can do it.
 
-Eager PyTorch with ReLUs in place and a fused Adam, in either memory layout; on a GPU
-with TF32, cuDNN's autotuning and, for bfloat16, autocast. Nothing of jnst is imported
-(nor JAX with it): run as a script, this file tells how much memory PyTorch alone needs.
+PyTorch with ReLUs in place and a fused Adam: eager or by `torch.compile`, in either
+memory layout, and for bfloat16 by autocast or with weights cast ahead (autocast casts
+those that need no gradient anew at every step); on a GPU with TF32 and cuDNN's
+autotuning. Which is fastest depends on the machine: to try another way, add it to
+`VARIANTS`. Nothing of jnst is imported (nor JAX with it): run as a script, this file
+tells how much memory PyTorch alone needs.
 
     python torch_peer.py ARRAYS.npz SPEC.json OUT.json
 """
@@ -14,7 +17,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +28,35 @@ LAYOUTS = {
     "channels_last": torch.channels_last,
 }
 """Memory layouts by PyTorch's names: NCHW and NHWC."""
+MODES = {"eager": None, "compiled": "default", "autotuned": "max-autotune"}
+"""What `torch.compile` calls them; None compiles nothing."""
+
+
+class Variant(NamedTuple):
+    """One way for PyTorch to run the same step.
+
+    Attributes:
+      layout: Key of `LAYOUTS`.
+      mode: Of `torch.compile`; None for eager.
+      ahead: Whether weights are in bfloat16 before the first step.
+      gpu: Whether it is tried on a GPU alone; on a CPU, autotuning takes minutes.
+    """
+
+    layout: str
+    mode: str | None
+    ahead: bool
+    gpu: bool
+
+
+VARIANTS = {
+    f"{how} {layout}{', cast ahead' if ahead else ''}": Variant(
+        layout, mode, ahead, how == "autotuned"
+    )
+    for ahead in (False, True)
+    for how, mode in MODES.items()
+    for layout in LAYOUTS
+}
+"""What is tried, by the name that a row gives it."""
 
 Layers = dict[str, tuple[torch.Tensor, torch.Tensor]]
 Terms = dict[str, torch.Tensor]
@@ -46,15 +78,36 @@ def pick_device() -> torch.device:
     return torch.device("cuda")
 
 
+def variant_names(dtype: str) -> list[str]:
+    """List what serves a type of activations on this device."""
+    rows = VARIANTS.items()
+    gpu, half = pick_device().type == "cuda", dtype == "bfloat16"
+    return [k for k, v in rows if v.gpu <= gpu and v.ahead <= half]
+
+
+def compiled_names(names: Iterable[str]) -> list[str]:
+    """List those of some variants that need a compiler."""
+    return [name for name in names if VARIANTS[name].mode]
+
+
+def forget_compiled() -> None:
+    """Forget what was compiled: PyTorch gives up at the ninth form of one function."""
+    torch.compiler.reset()
+
+
 def make_layers(
-    arrays: Mapping[str, np.ndarray], names: Iterable[str], layout: str
+    arrays: Mapping[str, np.ndarray],
+    names: Iterable[str],
+    layout: str,
+    dtype: torch.dtype,
 ) -> Layers:
     """Turn kernels HWIO and biases into tensors on the device, by name."""
     layers: Layers = {}
     for name in names:
         kernel = np.ascontiguousarray(arrays[f"{name}.kernel"].transpose(3, 2, 0, 1))
-        weight = torch.from_numpy(kernel).to(pick_device())
-        bias = torch.from_numpy(np.array(arrays[f"{name}.bias"])).to(pick_device())
+        weight = torch.from_numpy(kernel).to(pick_device(), dtype)
+        bias = torch.from_numpy(np.array(arrays[f"{name}.bias"]))
+        bias = bias.to(pick_device(), dtype)
         layers[name] = weight.contiguous(memory_format=LAYOUTS[layout]), bias
     return layers
 
@@ -92,20 +145,23 @@ def _tensor(images: np.ndarray, layout: str) -> torch.Tensor:
 
 
 def make_network(
-    arrays: Mapping[str, np.ndarray], spec: Mapping[str, Any], layout: str
+    arrays: Mapping[str, np.ndarray], spec: Mapping[str, Any], name: str
 ) -> Network:
     """Return a function from images in [0, 1] to float32 features by layer."""
+    variant = VARIANTS[name]
     names, wanted = spec["names"], {*spec["style_layers"], *spec["content_layers"]}
-    layers = make_layers(arrays, [n for n in names if n.startswith("conv")], layout)
+    dtype = torch.bfloat16 if variant.ahead else torch.float32
+    used = [n for n in names if n.startswith("conv")]
+    layers = make_layers(arrays, used, variant.layout, dtype)
     mixing = torch.from_numpy(np.array(arrays["preprocess.kernel"].T[:, :, None, None]))
     mixing, device = mixing.to(pick_device()), pick_device()
     shift = torch.from_numpy(np.array(arrays["preprocess.bias"])).to(device)
-    half = spec["dtype"] == "bfloat16"
+    cast = spec["dtype"] == "bfloat16" and not variant.ahead
     torch.backends.cudnn.allow_tf32 = spec["precision"] != "highest"
 
     def network(image: torch.Tensor) -> dict[str, torch.Tensor]:
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):
-            seen = F.conv2d(image, mixing, shift)
+        seen = F.conv2d(image, mixing, shift).to(dtype)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=cast):
             found = extract(seen, layers, names, wanted)
         return {name: x.float() for name, x in found.items()}
 
@@ -140,7 +196,7 @@ def _terms(
 def make_step(
     arrays: Mapping[str, np.ndarray],
     spec: Mapping[str, Any],
-    layout: str,
+    name: str,
     network: Network,
 ) -> Callable[[], list[Terms]]:
     """Set up one side of the comparison.
@@ -148,33 +204,44 @@ def make_step(
     Args:
       arrays: Parameters as "conv1_1.kernel" and so on; "first" and "contents"
         [N, H, W, 3] and "style" [1, H, W, 3] in [0, 1].
-      spec: See `jnst.bench.peers.torch_spec`.
-      layout: Key of `LAYOUTS`.
-      network: From `make_network`, of the same layout.
+      spec: See `jnst.bench.torch_setup.torch_spec`.
+      name: Key of `VARIANTS`.
+      network: From `make_network`, of the same variant.
 
     Returns:
       A function that takes `spec["steps"]` steps, waits for the device and returns the
       terms before each, "loss" among them, [N] each and still on the device.
     """
+    layout, mode, *_ = VARIANTS[name]
     with torch.no_grad():
         style = network(_tensor(arrays["style"], layout))
         grams = {k: gram(style[k]) for k in spec["style_layers"]}
         contents = network(_tensor(arrays["contents"], layout))
         contents = {k: contents[k] for k in spec["content_layers"]}
     del style
+
+    def objective(image: torch.Tensor) -> tuple[torch.Tensor, Terms]:
+        terms = _terms(image, network(image), grams, contents, spec)
+        return torch.stack(list(terms.values())).sum(0), terms
+
     image = _tensor(arrays["first"], layout).requires_grad_()
+    if mode:
+        # A break of the graph or a size left open would be slower, and not be told.
+        objective = torch.compile(objective, mode=mode, fullgraph=True, dynamic=False)
     adam = {"lr": spec["learning_rate"], "betas": tuple(spec["betas"])}
     optimizer = torch.optim.Adam([image], eps=spec["epsilon"], fused=True, **adam)
 
     def one() -> Terms:
         optimizer.zero_grad()
-        terms = _terms(image, network(image), grams, contents, spec)
-        loss = torch.stack(list(terms.values())).sum(0)
+        if mode and image.is_cuda:
+            torch.compiler.cudagraph_mark_step_begin()
+        loss, terms = objective(image)
         loss.sum().backward()
         optimizer.step()
         with torch.no_grad():
             image.clamp_(0, 1)
-        return {k: v.detach() for k, v in terms.items()} | {"loss": loss.detach()}
+        # Copies: the memory of a CUDA graph is written anew by its next run.
+        return {k: v.detach().clone() for k, v in (terms | {"loss": loss}).items()}
 
     def step() -> list[Terms]:
         found = [one() for _ in range(spec["steps"])]
@@ -200,9 +267,9 @@ def main(arrays_path: str, spec_path: str, out_path: str) -> None:
     use_threads()
     spec = json.loads(Path(spec_path).read_text())
     with np.load(arrays_path) as arrays:
-        network = make_network(arrays, spec, spec["layout"])
+        network = make_network(arrays, spec, spec["variant"])
         found["loaded"] = resident_mib()
-        step = make_step(arrays, spec, spec["layout"], network)
+        step = make_step(arrays, spec, spec["variant"], network)
     for _ in range(spec["calls"]):
         step()
     found["peak"] = resident_mib()

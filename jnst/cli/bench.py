@@ -16,6 +16,7 @@ from jnst.cli.bench_compare import (
     keeper,
     start,
 )
+from jnst.cli.bench_quality import quality_options, warn_of
 from jnst.cli.bench_results import show, write
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="With several --devices: strong, weak or both with a comma between.",
 )
+@quality_options
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 def bench(settings: Sequence[str], **options: Any) -> int:
     """Measure one step: its time, its speed, its share of the device's peak.
@@ -97,6 +99,9 @@ def bench(settings: Sequence[str], **options: Any) -> int:
     Files are written after each case: Ctrl-C keeps what was measured. --against and
     --ab say slower, faster, within noise, or inconclusive where noise is too wide or
     samples are too few; of these only slower gives exit code 1.
+
+    --to-quality times whole runs until their picture is as good as a target, compiling
+    included: the median of three seeds; exit code 1 where that misses it.
     """
     check_outputs(options)
     if work := instead(options):
@@ -122,6 +127,7 @@ def bench(settings: Sequence[str], **options: Any) -> int:
     params, known = load_network(options["weights"])
     for case in cases:
         check_case(case, params)
+    warn_of([case.recipe.dtype for case in cases])
     about = {**options, "settings": list(settings)}
     document = make_document([], weights=known, options=about)
     asked = [describe(case, params) for case in cases]
@@ -236,6 +242,9 @@ def run(
         name = f"{row['size_px']} px {row['dtype']} {row['loss']} x{row['batch']}"
         name += f" on {row['devices']}" if row["devices"] != "1" else ""
         bar.write(f"{name}: {time}", file=sys.stderr)
+        for variant, why in row.get("peer_left_out", {}).items():
+            text = f"jnst: warning: {row['peer']} {variant} is left out: {why}"
+            bar.write(text, file=sys.stderr)
 
     try:
         run_cases(

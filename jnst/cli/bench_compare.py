@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jnst.cli.bench_quality import quality
+
 if TYPE_CHECKING:
     from jnst.bench.measure import Row
 
@@ -49,6 +51,7 @@ OWN = {
 }
 """What --merge takes, and what --ab does not hand on."""
 REFUSED = ("topology", "profile", "peer", "against", "merge", "files", "roofline")
+REFUSED += ("to_quality", "target")
 """What makes no sense with --ab."""
 
 
@@ -92,6 +95,8 @@ def instead(options: dict[str, Any]) -> Callable[[dict[str, Any]], int] | None:
         from jnst.cli.bench_ab import run_ab
 
         return run_ab
+    if work := quality(options, told):
+        return work
     if "rounds" in told:
         raise ValueError("--rounds goes with --ab: leave it out, or add that")
     if options["files"] and not options["merge"]:

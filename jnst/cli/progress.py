@@ -54,6 +54,7 @@ class Reporter:
 
     def start(self, plan: "Plan") -> None:
         """Say what is about to run, where, and on which weights."""
+        from jnst.bench.bfloat16 import slow_bfloat16
         from jnst.drivers.record import device
 
         sizes = ", ".join(f"{s.shape[1]}x{s.shape[0]}" for s in plan.stages)
@@ -64,6 +65,9 @@ class Reporter:
             f"{device()}",
             file=sys.stderr,
         )
+        slow = slow_bfloat16([plan.recipe.dtype])
+        if slow:
+            self.bar.write(f"jnst: warning: {slow}", file=sys.stderr)
         terms = plan.recipe.objective.terms
         self.balancing = [term.name for term in terms if term.weight == "balance"]
         self.bar.leave, self.bar.delay = True, 0
