@@ -20,6 +20,7 @@ from page_plots import (
     plot_quoted,
     plot_variants,
 )
+from page_roofline import roofline_section
 from page_tables import (
     LIMIT_COLUMNS,
     MEMORY_COLUMNS,
@@ -187,13 +188,16 @@ def history_section(runs, draw):
 def topology_section(topologies):
     """Programs compiled for chips that are not there: the latest of each recipe.
 
-    Files that compare precisions are apart from those that do not.
+    Files that compare precisions, that tell bytes in memory, or that split a picture
+    over several chips, are apart from those that do not.
     """
     parts, latest = [], {}
     for run in topologies:
         labels = {row["label"] for row in run.document["rows"]}
-        several = len({row.get("precision") for row in run.document["rows"]}) > 1
-        latest[run.document["topology"], several, *sorted(labels)] = run
+        rows = run.document["rows"]
+        several = len({row.get("precision") for row in rows}) > 1
+        kind = several, "intensity" in rows[0], rows[0].get("chips", 1)
+        latest[run.document["topology"], kind, *sorted(labels)] = run
     for (_, _, *labels), run in latest.items():
         versions = run.document["versions"]
         chip = run.document["rows"][0]["device_kind"]
@@ -241,6 +245,7 @@ def make_page(results, pictures=None):
     parts = [INTRODUCTION.read_text(encoding="utf-8")]
     for section in (*sections, start_section, history_section):
         parts += section(runs, draw)
+    parts += roofline_section(runs, topologies, draw)
     parts += topology_section(topologies) + quoted_section(runs, draw)
     return "\n".join(parts)
 

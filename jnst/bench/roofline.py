@@ -201,8 +201,13 @@ def _cell(value: Any, factor: float | None, form: str) -> str:
     return format(scaled, ".0f" if whole else form)
 
 
-def roofline_table(rows: Sequence[Row]) -> str:
-    """Return the rooflines of rows as an aligned table; "" where no row has one."""
+def roofline_table(rows: Sequence[Row], *, style: str = "simple") -> str:
+    """Return the rooflines of rows as an aligned table; "" where no row has one.
+
+    Args:
+      rows: Of a document.
+      style: A format of tabulate's, such as "pipe" for Markdown.
+    """
     known = [row for row in rows if row.get("hbm_bytes") is not None]
     shown = {}
     for heading, (field, factor, form) in COLUMNS.items():
@@ -214,4 +219,5 @@ def roofline_table(rows: Sequence[Row]) -> str:
     words = {name for name, (*_, form) in COLUMNS.items() if not form}
     align = ["left" if name in words else "right" for name in shown]
     lines = list(zip(*shown.values(), strict=True))
-    return tabulate(lines, list(shown), colalign=align, disable_numparse=True)
+    how = {"tablefmt": style, "colalign": align, "disable_numparse": True}
+    return tabulate(lines, list(shown), **how)
