@@ -244,6 +244,7 @@ def processes(rng, factor, rounds=6, calls=7, between=0.03, within=0.01):
     return [list(each) for each in means * rng.lognormal(0, within, (rounds, calls))]
 
 
+@pytest.mark.slow
 def test_the_band_knows_that_processes_differ(monkeypatch):
     monkeypatch.setattr(ab, "DRAWS", 200)
     rng, inside, pooled = np.random.default_rng(0), 0, 0

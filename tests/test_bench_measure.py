@@ -136,6 +136,7 @@ def test_each_image_of_a_batch_runs_as_if_alone(vgg19):
     assert (np.abs(losses["loss"][1] / losses["loss"][0] - 1) > 1e-3).all()
 
 
+@pytest.mark.slow
 def test_a_keyed_and_joint_loss_runs_in_a_batch(vgg19):
     [case] = make_cases(SHORT, [32], losses=["strotss"], batches=[2])
     losses = on_host(prepare(case, vgg19).step())

@@ -61,7 +61,10 @@ CASES = {
 }
 
 
-SLOW = {"L-BFGS with a line search"}
+SLOW = {
+    "L-BFGS with a line search",
+    "beginnings, each of which balances the weights anew",
+}
 
 
 @pytest.mark.parametrize(
