@@ -29,11 +29,24 @@ def test_three_passes_run_the_recipe_after_source_001(vgg19):
 
 
 def test_a_peer_that_computes_something_else_is_refused():
-    ours = {"loss": np.array([[2.0, 1.0]])}
-    check_agreement("torch", ours, {"loss": np.array([[2.0001, 1.0001]])}, "float32")
-    for wrong in ([[2.001, 1.0]], [[2.0, 1.001]]):
-        with pytest.raises(FloatingPointError, match="does not compute the same: loss"):
-            check_agreement("torch", ours, {"loss": np.array(wrong)}, "float32")
+    """Loss and terms at the first step, the loss alone at the second."""
+    ours = {"loss": np.array([[2.0, 1.0]]), "content": np.array([[1.0, 0.5]])}
+    near = {"loss": np.array([[2.00001, 1.00009]]), "content": np.array([[1.0, 0.4]])}
+    check_agreement("torch", ours, near, "float32")
+    for term, values in (
+        ("loss", [[2.0001, 1.0]]),
+        ("loss", [[2.0, 1.001]]),
+        ("content", [[1.0001, 0.5]]),
+        ("content", [[np.nan, 0.5]]),
+    ):
+        with pytest.raises(FloatingPointError, match=f"not compute the same: {term}"):
+            wrong = ours | {term: np.array(values)}
+            check_agreement("torch", ours, wrong, "float32")
+    one = {k: v[:, :1] for k, v in ours.items()}
+    check_agreement("torch", one, near, "float32")
+    rough = {"loss": np.array([[2.1]]), "content": np.array([[1.2]])}
+    with pytest.raises(FloatingPointError, match="content before step 1 is"):
+        check_agreement("torch", one, rough, "bfloat16")
 
 
 def test_what_a_peer_has_not_is_refused_before_it_runs():
