@@ -22,6 +22,7 @@ from jnst.bench.prepared import prepare
 from jnst.files import as_json, write_json
 from jnst.memory import peak_bytes, release_freed
 from jnst.objective.features import make_network
+from jnst.program import keep_programs
 from jnst.recipes.settings import read_record, record
 from jnst.weights.network import as_arrays, as_params
 
@@ -38,6 +39,7 @@ def resident_mib() -> float | None:
 def main(arrays_path: str, spec_path: str, out_path: str) -> None:
     """Run a few steps of a case and write what memory they took."""
     found = {"import": resident_mib()}
+    keep_programs()  # as the command line does; the parent has left them on disk
     spec = json.loads(Path(spec_path).read_text(encoding="utf-8"))
     recipe = read_record(spec["recipe"])
     with np.load(arrays_path) as arrays:
