@@ -360,6 +360,7 @@ def test_pixel_and_content_losses_make_pictures(name, small):
     assert "texture" not in found.pictures and len(found.pictures) == 5
 
 
+@pytest.mark.slow
 def test_joint_and_keyed_losses_are_examined_too(small):
     probes = ("equality", "invariance", "rounding")
     for name in ("chained_gram", "sliced_wasserstein"):

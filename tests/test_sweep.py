@@ -161,6 +161,7 @@ def test_a_member_whose_loss_is_not_finite_stops_alone(vgg19, at_once):
     assert np.isfinite(records[0]["loss"])
 
 
+@pytest.mark.slow
 def test_a_member_that_cannot_be_balanced_does_not_begin(vgg19):
     # beginning at the style, its statistics are equal: no gradient to balance by
     records = swept(

@@ -37,7 +37,7 @@ def test_shifts_meet_every_row_column_and_window_equally_often(size):
     assert shifts[0].tolist() == [0, 0] and shifts.dtype == np.int32
 
 
-@pytest.mark.parametrize("batch", [False, True])
+@pytest.mark.parametrize("batch", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_step_sees_image_and_content_rolled_and_pixels_as_they_are(batch):
     content = np.stack([CONTENT, CONTENT[::-1]]) if batch else CONTENT
     objective = objective_of(4, content)
