@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
+from jnst.bench.against import ABSENT
 from jnst.bench.measure import KEY
 from jnst.bench.report import SCHEMA, flat
 from jnst.cli.bench_topology import COLUMNS as TOPOLOGY_COLUMNS
@@ -152,7 +153,7 @@ def markdown(rows, columns):
     return tabulate(body, list(kept), "pipe", colalign=align, disable_numparse=True)
 
 
-OLD = {"convolution": "auto", "mode": "step", "devices": "1"}
+OLD = {"convolution": "auto", **ABSENT}
 """What rows were before they told of it."""
 
 

@@ -17,7 +17,7 @@ from jnst.cli.bench_compare import (
     start,
 )
 from jnst.cli.bench_quality import quality_options, warn_of
-from jnst.cli.bench_results import show, write
+from jnst.cli.bench_results import line_of, show, write
 
 if TYPE_CHECKING:
     from jnst.bench.cases import Case
@@ -238,10 +238,7 @@ def run(
         rows.append(row)
         keep(rows)
         bar.update()
-        time = row.get("error") or f"{row['step_ms']:.4g} ms a step"
-        name = f"{row['size_px']} px {row['dtype']} {row['loss']} x{row['batch']}"
-        name += f" on {row['devices']}" if row["devices"] != "1" else ""
-        bar.write(f"{name}: {time}", file=sys.stderr)
+        bar.write(line_of(row), file=sys.stderr)
         for variant, why in row.get("peer_left_out", {}).items():
             text = f"jnst: warning: {row['peer']} {variant} is left out: {why}"
             bar.write(text, file=sys.stderr)

@@ -27,12 +27,6 @@ def tidy_end() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def line_of(row: dict[str, Any]) -> str:
-    """Say in a few words what a process found of a case."""
-    time = row.get("error") or f"{row['step_ms']:.4g} ms a step"
-    return f"{row['size_px']} px {row['dtype']} {row['loss']} x{row['batch']}: {time}"
-
-
 def run_ab(options: dict[str, Any]) -> int:
     """Run two versions, with a line a row on standard error.
 
@@ -50,6 +44,7 @@ def run_ab(options: dict[str, Any]) -> int:
     from jnst.bench.ab import run_in_turn
     from jnst.bench.checkouts import other_version, this_version
     from jnst.cli.bench_compare import handed_on
+    from jnst.cli.bench_results import line_of
     from jnst.cli.main import fail
 
     runs: dict[str, list[Document]] = {"before": [], "now": []}

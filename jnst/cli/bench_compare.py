@@ -155,11 +155,11 @@ def start(
         return
     from jnst.bench.against import differences
     from jnst.bench.comparable import check_comparable
+    from jnst.cli.bench_results import case_words
 
     lines = [f"differs: {line}" for line in differences(document, before)]
     for row in check_comparable(document, before, asked, where=str(where)):
-        name = f"{row['size_px']} px {row['dtype']} {row['loss']} x{row['batch']}"
-        lines.append(f"{where} has nothing to compare {name} with")
+        lines.append(f"{where} has nothing to compare {case_words(row)} with")
     warn(lines)
 
 

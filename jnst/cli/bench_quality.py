@@ -1,6 +1,5 @@
 """`jnst bench --to-quality`: wall time until a picture is as good as a target."""
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -193,10 +192,10 @@ def write(document: dict[str, Any], options: dict[str, Any]) -> None:
 def show(document: dict[str, Any], *, as_json: bool) -> None:
     """Print the document, or its table."""
     from jnst.bench.quality_report import quality_heading, quality_table, said
-    from jnst.files import as_json as plain
+    from jnst.cli.bench_results import print_json
 
     if as_json:
-        click.echo(json.dumps(plain(document), indent=2, allow_nan=False))
+        print_json(document)
         return
     click.echo(quality_heading(document))
     click.echo(quality_table(document["rows"]))

@@ -47,6 +47,19 @@ def write(
             click.echo(f"wrote {options[name]}", err=True)
 
 
+def case_words(row: "Row") -> str:
+    """Name in a few words what a row measured."""
+    words = f"{row['size_px']} px {row['dtype']} {row['loss']} x{row['batch']}"
+    devices = row.get("devices", "1")
+    return words if devices == "1" else f"{words} on {devices}"
+
+
+def line_of(row: "Row") -> str:
+    """Say in a few words what was found of a case."""
+    time = row.get("error") or f"{row['step_ms']:.4g} ms a step"
+    return f"{case_words(row)}: {time}"
+
+
 def print_json(document: dict[str, Any]) -> None:
     """Print one JSON document."""
     from jnst.files import as_json

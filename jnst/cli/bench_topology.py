@@ -1,6 +1,5 @@
 """`jnst bench --topology`: compile for an absent chip, and say what XLA says."""
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -163,10 +162,10 @@ def show(document: dict[str, Any], *, as_json: bool) -> None:
     from tabulate import tabulate
 
     from jnst.bench.roofline import roofline_table
-    from jnst.files import as_json as plain
+    from jnst.cli.bench_results import print_json
 
     if as_json:
-        click.echo(json.dumps(plain(document), indent=2, allow_nan=False))
+        print_json(document)
         return
     rows = document["rows"]
     cells = [{k: cell(row, *what) for k, what in COLUMNS.items()} for row in rows]
