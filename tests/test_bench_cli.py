@@ -154,6 +154,8 @@ def error_line(err):
         (("--roofline", "a.bmp"), "must end in one of .png"),
         (("--profile", "text.json"), "needs a folder"),
         (("--peer", "keras", "--batch", "2"), "one image at a time"),
+        (("--peer", "keras", "--modes", "forward"), "--peer runs whole steps on one"),
+        (("--peer", "keras", "--devices", "2"), "--peer runs whole steps on one"),
         (("--modes", "backward"), "unknown mode 'backward'"),
         (("--devices", "banana"), "devices must be a number such as 4"),
         (("--devices", "64"), "devices=64 needs 64, JAX has"),

@@ -80,6 +80,10 @@ def check_peer(peer: str, cases: Sequence[Case]) -> None:
     if peer == "torch":
         import_torch()
     for case in cases:
+        if (case.devices, case.mode) != ("1", "step"):
+            raise ValueError(
+                "--peer runs whole steps on one device: leave --devices and --modes out"
+            )
         if peer == "torch":
             check_torch_recipe(case.recipe)
         else:
