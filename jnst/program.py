@@ -9,11 +9,13 @@ import hashlib
 import inspect
 import platform
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
 from jnst.files import cache_folder
@@ -34,6 +36,9 @@ MOST_PROGRAMS = 16
 """Programs kept of one function: more than a run has sizes. Each takes up to 14 MiB,
 a new shape two of them, and 300 of the memory maps that a process may have (65530 on
 Linux), beyond which XLA aborts."""
+
+_HELD: weakref.WeakKeyDictionary[Any, set[Any]] = weakref.WeakKeyDictionary()
+"""What each function under `jax.jit` was compiled for since it was last cleared."""
 
 FOUND_S = 0.1
 """A program that took less was found, or is small: it leaves no memory to give back,
@@ -130,11 +135,28 @@ def compiled(
     """
     start = time.perf_counter()
     program = jitted(function, static=len(static), donated=donated)
-    if program._cache_size() >= MOST_PROGRAMS:
-        program.clear_cache()
+    _make_room(program, program_key(function, arguments, static))
     lowered = program.lower(*arguments, *static)
     lowered.compile()
     seconds = time.perf_counter() - start
     if seconds > FOUND_S:
         release_freed()
     return program, seconds
+
+
+def program_key(
+    function: Callable[..., Any], arguments: Any, static: tuple[Any, ...]
+) -> Any:
+    """Return what is equal for calls that one program serves, on the same devices."""
+    leaves, tree = jax.tree.flatten(arguments)
+    shapes = tuple((np.shape(x), getattr(x, "dtype", type(x))) for x in leaves)
+    return function, static, tree, shapes
+
+
+def _make_room(program: Any, key: Any) -> None:
+    """Forget a function's programs where there are too many and this is another."""
+    held = _HELD.setdefault(program, set())
+    if key not in held and program._cache_size() >= MOST_PROGRAMS:
+        program.clear_cache()
+        held.clear()
+    held.add(key)

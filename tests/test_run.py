@@ -10,6 +10,7 @@ from tiny import picture
 
 import jnst
 from jnst.loop.initial import INITS
+from jnst.program import jitted
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 CONTENT, STYLE, OTHER = picture(40, 48, 1), picture(36, 50, 2), picture(30, 33, 3)
@@ -81,6 +82,7 @@ def test_the_same_seed_gives_the_same_result_and_another_does_not(run):
 
 
 def test_a_second_call_of_the_same_shapes_compiles_nothing(run, caplog):
+    jitted.cache_clear()  # else other tests' programs may fill it up in between
     content, style = picture(24, 26, 1), picture(22, 20, 2)
     first, _ = compilations(caplog, lambda: run(content, style))
     assert first > 0  # so that the count counts

@@ -137,6 +137,21 @@ def test_programs_and_arrays_that_are_kept_are_bounded(
     program.jitted.cache_clear()
 
 
+def test_a_program_that_is_there_is_no_cause_to_forget_any(monkeypatch):
+    monkeypatch.setattr(program, "MOST_PROGRAMS", 2)
+    two, three, four = (np.zeros(n, np.float32) for n in (2, 3, 4))
+    kept = []
+    for numbers in (two, three, two, three, four, two):
+        found, _ = program.compiled(doubled, (numbers,))
+        found(numbers)
+        kept.append(found._cache_size())
+    assert kept == [1, 2, 2, 2, 1, 2]
+
+
+def doubled(x):
+    return 2 * x
+
+
 @pytest.mark.parametrize("returns", ["last", "ema", "best", "after_best"])
 def test_an_events_image_is_what_is_shown(vgg19, returns, quick_compile):
     recipe = jnst.Recipe(terms=SMOOTH, returns=returns, ema=0.5, steps=3)

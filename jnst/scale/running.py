@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from jnst.program import compiled, jitted
+from jnst.program import compiled, jitted, program_key
 
 Run = Callable[..., Any]
 """Calls a function with arrays; `static` are its last arguments, `donated` positions of
@@ -22,15 +22,6 @@ def run(
 ) -> Any:
     """Call a function under `jax.jit`, with this backend's options."""
     return jitted(function, static=len(static), donated=donated)(*arguments, *static)
-
-
-def program_key(
-    function: Callable[..., Any], arguments: Any, static: tuple[Any, ...]
-) -> Any:
-    """Return what is equal for calls that one program serves."""
-    leaves, tree = jax.tree.flatten(arguments)
-    shapes = tuple((x.shape, x.dtype) for x in leaves)
-    return function, static, tree, shapes
 
 
 class Compiling:

@@ -14,8 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnst.program import jitted
-from jnst.scale.running import program_key
+from jnst.program import jitted, program_key
 
 
 class Held(jax.ShapeDtypeStruct):
