@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from jnst.cli.own import losses_from, optimizer_from
+from jnst.cli.reading import arguments_of, listed
 from jnst.cli.study import progress, tell_failed
-from jnst.cli.transfer import arguments_of, listed
 
 SIZE_PX = 192
 METRICS = "ssim,cfsd,histogram,gram,sliced_wasserstein"

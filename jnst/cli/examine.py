@@ -8,7 +8,8 @@ import click
 
 from jnst.cli.own import losses_from
 from jnst.cli.progress import new_bar
-from jnst.cli.transfer import check_plot_and_json, listed
+from jnst.cli.reading import listed
+from jnst.cli.run_options import check_plot_and_json
 
 if TYPE_CHECKING:
     from jnst.examining.finding import Report

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from jnst.cli.progress import new_bar
-from jnst.cli.transfer import listed
+from jnst.cli.reading import listed
 
 ARROWS = {"lower": "↓", "higher": "↑"}
 OTHER_PROPORTIONS = 0.02

@@ -11,7 +11,7 @@ import click
 
 from jnst.cli.own import losses_from, optimizer_from
 from jnst.cli.progress import new_bar
-from jnst.cli.transfer import arguments_of, listed
+from jnst.cli.reading import arguments_of, listed
 
 if TYPE_CHECKING:
     from jnst.studying.making import Moment

@@ -8,7 +8,7 @@ import click
 
 from jnst.cli.own import losses_from, optimizer_from
 from jnst.cli.progress import new_bar
-from jnst.cli.transfer import all_changes, arguments_of, listed
+from jnst.cli.reading import all_changes, arguments_of, listed
 
 LONGEST_TABLE = 40
 
