@@ -9,6 +9,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jnst.base import Scalar, matmul
@@ -80,7 +81,7 @@ def polar_factor(
     found = matrix / frobenius_norm(matrix)
     wide = matrix.shape[0] < matrix.shape[1]
     identity = jnp.eye(min(matrix.shape), dtype=matrix.dtype)
-    for scale in ITERATIONS[form]:
+    for scale in ITERATIONS[form]:  # unrolled: XLA counts a loop's operations once
         product = matmul(*((found, found.T) if wide else (found.T, found)))
         correction = scale * (3 * identity - scale**2 * product) / 2
         found = matmul(*((correction, found) if wide else (found, correction)))
@@ -120,11 +121,10 @@ def cholesky_with_inverse(matrix: Matrix) -> tuple[Matrix, Matrix]:
       L and its inverse, lower triangles, [C, C].
     """
     size = matrix.shape[0]
-    identity = jnp.eye(size, dtype=matrix.dtype)
     if size <= BLOCK:
-        below = jnp.concatenate([identity, LARGE * identity], axis=1)
-        beside = jnp.concatenate([matrix, identity], axis=1)
-        lower = jnp.linalg.cholesky(jnp.concatenate([beside, below]))
+        around = np.kron([[0, 1], [1, LARGE]], np.eye(size)).astype(matrix.dtype)
+        joined = jnp.pad(matrix, (0, size)) + around
+        lower = jax.lax.linalg.cholesky(joined, symmetrize_input=False)
         return lower[:size, :size], lower[size:, :size].T
     half = size // 2
     first, first_inverse = cholesky_with_inverse(matrix[:half, :half])

@@ -50,19 +50,25 @@ class Gaussian(NamedTuple):
     factor: Float[Array, "m c"]
 
 
-def _lifted(covariance: Matrix, form: str) -> Matrix:
-    """Add to the diagonal what keeps a covariance positive in spite of rounding."""
+def _lifted(covariance: Matrix, form: str) -> tuple[Matrix, Scalar]:
+    """Add to the diagonal what keeps a covariance positive in spite of rounding.
+
+    Returns:
+      The sum, and its trace.
+    """
+    channels, trace = covariance.shape[0], jnp.trace(covariance)
     added = jnp.asarray(FORMS[form], covariance.dtype)
     if form != "mean":
         epsilon = float(jnp.finfo(covariance.dtype).eps)
-        added += ROUNDING * epsilon * jnp.trace(covariance)
-    return covariance + added * jnp.eye(covariance.shape[0], dtype=covariance.dtype)
+        added += ROUNDING * epsilon * trace
+    diagonal = added * jnp.eye(channels, dtype=covariance.dtype)
+    return covariance + diagonal, trace + channels * added
 
 
 def _root(covariance: Matrix, factor: Array, form: str) -> Float[Array, "k c"]:
     covariance, factor = jax.lax.stop_gradient((covariance, factor))
     if form == "mean":
-        return newton_schulz_roots(_lifted(covariance, form))[0]
+        return newton_schulz_roots(_lifted(covariance, form)[0])[0]
     if factor.shape[0]:
         return factor
     values, vectors = jnp.linalg.eigh(covariance)
@@ -125,18 +131,18 @@ def blend_gaussians(
 
 def _spread(statistic: Gaussian, target: Gaussian, form: str) -> Scalar:
     """Compute the part of the distance that is of the covariances."""
-    theirs = target.covariance
     if statistic.factor.shape[0]:
         own = jnp.sum(statistic.factor**2)
         left = nuclear_norm(matmul(statistic.factor, target.root.T), form)
-        return own + jnp.trace(theirs) - 2 * left
-    ours = _lifted(statistic.covariance, form)
+        return own + jnp.trace(target.covariance) - 2 * left
+    ours, own = _lifted(statistic.covariance, form)
     if form == "mean":
-        theirs = _lifted(theirs, form)
+        _, theirs = _lifted(target.covariance, form)
         left = trace_of_root(matmul(matmul(target.root, ours), target.root))
     else:
+        theirs = jnp.trace(target.covariance)
         left = coupling(ours, target.root, form)
-    return jnp.trace(ours) + jnp.trace(theirs) - 2 * left
+    return own + theirs - 2 * left
 
 
 def wasserstein2(statistic: Gaussian, target: Gaussian, *, form: str = "sum") -> Scalar:
