@@ -191,7 +191,7 @@ def test_a_loss_that_is_not_finite_exits_with_1_and_keeps_the_image(run, picture
 def test_an_interrupt_exits_with_130_and_keeps_the_image(run, pictures, monkeypatch):
     def stopped(*arguments, on_progress, on_start, **options):
         image = np.full((4, 4, 3), 0.5, np.float32)
-        on_progress(Progress(1, 2, (4, 4), {"loss": 1.0}, image, 0.1))
+        on_progress(Progress(1, 2, (4, 4), {"loss": 1.0}, image, 0.1, {}))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(transfer, "stylize", stopped)

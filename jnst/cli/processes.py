@@ -1,13 +1,14 @@
-"""Options of a run in several processes, and what all but the first show: nothing."""
+"""Options of a run in several processes, of which all but the first show nothing."""
 
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from jnst.cli.progress import Reporter
+if TYPE_CHECKING:
+    from jnst.watching.watcher import Watcher
 
 OPTIONS = (
     click.option(
@@ -46,26 +47,6 @@ def team_of(
     return team
 
 
-class Follower:
-    """In place of a `Reporter` in all processes but the first: no word, no file."""
-
-    def __enter__(self) -> "Follower":
-        """Return itself."""
-        return self
-
-    def start(self, plan: Any) -> None:
-        """Say nothing."""
-
-    def update(self, progress: Any) -> None:
-        """Show nothing; `progress` was fetched from all devices together."""
-
-    def finish(self, result: Any) -> None:
-        """Write nothing."""
-
-    def __exit__(self, *about: Any) -> None:
-        """Keep nothing."""
-
-
 def _own_output() -> None:
     """Send to standard error what C libraries write to standard output."""
     sys.stdout.flush()
@@ -74,24 +55,29 @@ def _own_output() -> None:
     sys.stdout = os.fdopen(own, "w", encoding=sys.stdout.encoding)
 
 
-def together(team: Any, outputs: Any, work: Callable[[Any], None]) -> int:
+def together(
+    team: Any,
+    watchers: "Callable[[], list[Watcher]]",
+    work: "Callable[[Watcher], None]",
+) -> int:
     """Do a run in this process, or with others; the first alone shows and writes.
 
     Args:
       team: From `team_of`.
-      outputs: Files of the run.
-      work: Runs, and tells a `Reporter` or a `Follower`.
+      watchers: Makes those that watch the run; nobody does in the other processes.
+      work: Runs, and tells a watcher.
 
     Returns:
       The exit code: 1 where another process was lost.
     """
     from jnst.cli.main import fail
     from jnst.scale.processes import LostWorkerError, joined
+    from jnst.watching.watcher import watched
 
     if team is not None:
         _own_output()
     try:
-        with joined(team) as first, Reporter(outputs) if first else Follower() as shows:
+        with joined(team) as first, watched(watchers() if first else []) as shows:
             work(shows)
     except LostWorkerError as error:
         fail(error, 1)

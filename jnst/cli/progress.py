@@ -1,15 +1,16 @@
-"""What a run shows while it goes on, and what it keeps if it does not end."""
+"""What a run shows while it goes on, and the files it leaves, as watchers of it."""
 
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from jnst.cli.run_options import Outputs
     from jnst.drivers.plan import Plan
     from jnst.drivers.result import Progress, Result
+    from jnst.watching.watcher import Watcher
 
 
 def new_bar(**given: Any) -> Any:
@@ -29,122 +30,159 @@ def new_bar(**given: Any) -> Any:
     return tqdm(**usual | given)
 
 
-class Reporter:
-    """A progress bar on standard error that also owns a run's files.
+def watchers_of(outputs: "Outputs") -> "list[Watcher]":
+    """Return who watches a run: the bar, and those that write its files."""
+    found = [show_bar(), keep_picture(outputs.image)]
+    if outputs.save_every:
+        found.append(save_often(outputs.image, outputs.save_every))
+    if outputs.history:
+        found.append(write_history(outputs.history))
+    if outputs.plot:
+        found.append(draw_history(outputs.plot))
+    return found
 
-    As a context it keeps the image so far where a run is interrupted, and the last
-    good one where its loss stops being finite.
-    """
 
-    def __init__(self, outputs: Any) -> None:
-        """Show a bar for a run whose files are `outputs`."""
-        self.outputs = outputs
-        self.latest: Progress | None = None
-        self.balancing: list[str] = []
-        self.bar = new_bar(
-            desc="preparing",
-            unit="step",
-            bar_format="{desc}: {n_fmt} steps [{elapsed}]",
-            leave=False,
-        )
+def show_bar() -> "Watcher":
+    """Show a progress bar on standard error, and what a run is and took."""
+    from jnst.watching.watcher import Watcher
 
-    def __enter__(self) -> "Reporter":
-        """Return itself."""
-        return self
+    balancing: list[str] = []
+    bar = new_bar(
+        desc="preparing",
+        unit="step",
+        bar_format="{desc}: {n_fmt} steps [{elapsed}]",
+        leave=False,
+    )
 
-    def start(self, plan: "Plan") -> None:
-        """Say what is about to run, where, and on which weights."""
-        from jnst.bench.bfloat16 import slow_bfloat16
-        from jnst.drivers.record import device
-
-        sizes = ", ".join(f"{s.shape[1]}x{s.shape[0]}" for s in plan.stages)
-        known = plan.weights
-        self.bar.write(
-            f"{sizes} px (width x height); {known.get('title') or 'given weights'}, "
-            f"{known.get('source', '')} sha256 {known.get('tensors_sha256', '')[:12]}; "
-            f"{device()}",
-            file=sys.stderr,
-        )
-        slow = slow_bfloat16([plan.recipe.dtype])
-        if slow:
-            self.bar.write(f"jnst: warning: {slow}", file=sys.stderr)
+    def start(plan: "Plan") -> None:
+        for line in introduced(plan):
+            bar.write(line, file=sys.stderr)
         terms = plan.recipe.objective.terms
-        self.balancing = [term.name for term in terms if term.weight == "balance"]
-        self.bar.leave, self.bar.delay = True, 0
-        self.bar.bar_format = None
-        self.bar.desc = "compiling"
-        self.bar.total = sum(stage.steps for stage in plan.stages)
-        self.bar.reset(self.bar.total)
+        balancing.extend(term.name for term in terms if term.weight == "balance")
+        bar.leave, bar.delay, bar.bar_format, bar.desc = True, 0, None, "compiling"
+        bar.total = sum(stage.steps for stage in plan.stages)
+        bar.reset(bar.total)
 
-    def update(self, progress: "Progress") -> None:
-        """Show a chunk's losses and keep its image in mind."""
-        self.latest = progress
+    def update(progress: "Progress") -> None:
         height, width = progress.shape
-        self.bar.set_description_str(f"{width}x{height}", refresh=False)
+        bar.set_description_str(f"{width}x{height}", refresh=False)
         losses = {name: f"{value:.3g}" for name, value in progress.losses.items()}
-        self.bar.set_postfix(losses, refresh=False)
-        self.bar.update(progress.step - self.bar.n)
-        every = self.outputs.save_every
-        if every and progress.step % every == 0:
-            path = Path(self.outputs.image)
-            self._save(
-                path.with_name(f"{path.stem}_{progress.step:06d}{path.suffix}"),
-                progress.image,
+        bar.set_postfix(losses, refresh=False)
+        bar.update(progress.step - bar.n)
+
+    def finish(result: "Result") -> None:
+        bar.close()
+        for line in concluded(result, balancing):
+            click.echo(line, err=True)
+
+    return Watcher(start, update, finish, lambda error: bar.close())
+
+
+def introduced(plan: "Plan") -> list[str]:
+    """Say what is about to run, where, and on which weights."""
+    from jnst.bench.bfloat16 import slow_bfloat16
+    from jnst.drivers.record import device
+
+    sizes = ", ".join(f"{s.shape[1]}x{s.shape[0]}" for s in plan.stages)
+    known = plan.weights
+    slow = slow_bfloat16([plan.recipe.dtype])
+    return [
+        f"{sizes} px (width x height); {known.get('title') or 'given weights'}, "
+        f"{known.get('source', '')} sha256 {known.get('tensors_sha256', '')[:12]}; "
+        f"{device()}",
+        *([f"jnst: warning: {slow}"] if slow else []),
+    ]
+
+
+def concluded(result: "Result", balancing: list[str]) -> list[str]:
+    """Say what a run found and took; the terms in `balancing` were weighed by it."""
+    from jnst.drivers.record import document
+
+    lines = []
+    for term in result.recipe.objective.terms:
+        if term.name in balancing:
+            weights = ", ".join(f"{w:.4g}" for w in term.layer_weights)
+            lines.append(
+                f"balanced {term.loss}: {term.name}_weight={term.weight:.4g} "
+                f"{term.name}_layer_weights={weights}"
             )
+    return [
+        *lines,
+        f"{result.seconds:.1f} s in the loop, {result.compile_seconds:.1f} s "
+        f"compiling, loss {document(result)['final_loss']:.4g}",
+    ]
 
-    def _save(self, path: str | Path, image: Any, about: Any = None) -> None:
-        from jnst.image import save_image
 
-        save_image(path, image, metadata=about)
+def keep_picture(path: str) -> "Watcher":
+    """Write the picture with its record and name it on standard output.
 
-    def finish(self, result: "Result") -> None:
-        """Write picture, history and plot, and name them on standard output."""
-        from jnst.drivers.record import document, with_history
-        from jnst.files import write_json
-        from jnst.plots import plot_history
+    Where a run is interrupted the image so far is kept, and the last good one where its
+    loss stops being finite.
+    """
+    from jnst.drivers.record import document
+    from jnst.image import save_image
+    from jnst.watching.watcher import Watcher
 
-        self.bar.close()
-        for term in result.recipe.objective.terms:
-            if term.name in self.balancing:
-                weights = ", ".join(f"{w:.4g}" for w in term.layer_weights)
-                click.echo(
-                    f"balanced {term.loss}: {term.name}_weight={term.weight:.4g} "
-                    f"{term.name}_layer_weights={weights}",
-                    err=True,
-                )
-        about = document(result)
-        self._save(self.outputs.image, result.image, about)
-        click.echo(self.outputs.image)
-        if self.outputs.history:
-            write_json(self.outputs.history, with_history(about, result.history))
-            click.echo(self.outputs.history)
-        if self.outputs.plot:
-            plot_history(
-                self.outputs.plot, result.history, title=about["recipe_name"] or ""
-            )
-            click.echo(self.outputs.plot)
-        click.echo(
-            f"{result.seconds:.1f} s in the loop, {result.compile_seconds:.1f} s "
-            f"compiling, loss {about['final_loss']:.4g}",
-            err=True,
-        )
+    latest: list[Any] = []
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Keep what there is if the run did not end."""
-        self.bar.close()
+    def update(progress: "Progress") -> None:
+        latest[:] = [progress.image]
+
+    def finish(result: "Result") -> None:
+        save_image(path, result.image, metadata=document(result))
+        click.echo(path)
+
+    def close(error: BaseException | None) -> None:
         image = getattr(error, "image", None)
-        if isinstance(error, KeyboardInterrupt) and self.latest:
-            image = self.latest.image
+        if isinstance(error, KeyboardInterrupt) and latest:
+            image = latest[0]
         if image is not None:
-            self._save(self.outputs.image, image)
-            click.echo(f"the last good image is kept in {self.outputs.image}", err=True)
-        history = getattr(error, "history", None)
-        if history is not None and self.outputs.history:
-            from jnst.files import write_json
+            save_image(path, image)
+            click.echo(f"the last good image is kept in {path}", err=True)
 
-            write_json(self.outputs.history, {"history": history, "error": str(error)})
+    return Watcher(update=update, finish=finish, close=close)
+
+
+def save_often(path: str, every: int) -> "Watcher":
+    """Write a numbered picture beside `path` after every so many steps."""
+    from jnst.image import save_image
+    from jnst.watching.watcher import Watcher
+
+    whole = Path(path)
+
+    def update(progress: "Progress") -> None:
+        if progress.step % every == 0:
+            name = f"{whole.stem}_{progress.step:06d}{whole.suffix}"
+            save_image(whole.with_name(name), progress.image)
+
+    return Watcher(update=update)
+
+
+def write_history(path: str) -> "Watcher":
+    """Write the losses of all steps as JSON, of a run that failed too."""
+    from jnst.drivers.record import document, with_history
+    from jnst.files import write_json
+    from jnst.watching.watcher import Watcher
+
+    def finish(result: "Result") -> None:
+        write_json(path, with_history(document(result), result.history))
+        click.echo(path)
+
+    def close(error: BaseException | None) -> None:
+        history = getattr(error, "history", None)
+        if history is not None:
+            write_json(path, {"history": history, "error": str(error)})
+
+    return Watcher(finish=finish, close=close)
+
+
+def draw_history(path: str) -> "Watcher":
+    """Plot the losses of all steps."""
+    from jnst.plots import plot_history
+    from jnst.watching.watcher import Watcher
+
+    def finish(result: "Result") -> None:
+        plot_history(path, result.history, title=result.inputs["recipe_name"] or "")
+        click.echo(path)
+
+    return Watcher(finish=finish)

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from jnst.cli.processes import team_of, together
+from jnst.cli.progress import watchers_of
 from jnst.cli.reading import (
     all_changes,
     arguments_of,
@@ -77,14 +78,14 @@ def transfer(
     )
     keep_programs()
 
-    def both(reporter: Any) -> None:
+    def both(shows: Any) -> None:
         result = run(
             content,
             list(styles),
             base,
             **given,
-            on_progress=reporter.update,
-            on_start=reporter.start,
+            on_progress=shows.update,
+            on_start=shows.start,
             blend=parse_blend(blend),
             shape=parse_shape(shape),
             save_every=save_every,
@@ -92,6 +93,6 @@ def transfer(
             devices=devices,
             **changes,
         )
-        reporter.finish(result)
+        shows.finish(result)
 
-    return together(team, outputs, both)
+    return together(team, lambda: watchers_of(outputs), both)

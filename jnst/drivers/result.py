@@ -1,6 +1,7 @@
 """What comes out of a run."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ class Progress(NamedTuple):
       losses: "loss" and every weighted term at the last step; of a batch, the means.
       image: The image so far, float32 [H, W, 3] in [0, 1]; [N, H, W, 3] for a batch.
       seconds: Time in the loop so far, without compilation.
+      history: Losses at the steps of this chunk, as `Result.history` holds them.
     """
 
     step: int
@@ -31,6 +33,7 @@ class Progress(NamedTuple):
     losses: dict[str, float]
     image: np.ndarray
     seconds: float
+    history: Mapping[str, np.ndarray]
 
 
 def progress_of(event: Event) -> Progress:
@@ -38,7 +41,8 @@ def progress_of(event: Event) -> Progress:
     image = event.image
     latest = {k: float(np.mean(v[..., -1])) for k, v in event.losses.items()}
     shape = image.shape[-3], image.shape[-2]
-    return Progress(event.step, event.steps, shape, latest, image, event.seconds)
+    spent, losses = event.seconds, event.losses
+    return Progress(event.step, event.steps, shape, latest, image, spent, losses)
 
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)

@@ -1,0 +1,1 @@
+"""Who watches a run: each sees its plan, its progress, its result and its end."""
