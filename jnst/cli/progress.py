@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jnst.cli import watching
+
 if TYPE_CHECKING:
     from jnst.cli.run_options import Outputs
     from jnst.drivers.plan import Plan
@@ -39,7 +41,7 @@ def watchers_of(outputs: "Outputs") -> "list[Watcher]":
         found.append(write_history(outputs.history))
     if outputs.plot:
         found.append(draw_history(outputs.plot))
-    return found
+    return [*found, *watching.watchers_of(outputs.watching)]
 
 
 def show_bar() -> "Watcher":

@@ -9,6 +9,7 @@ import click
 
 from jnst.cli.own import losses_from, optimizer_from
 from jnst.cli.processes import processes_from
+from jnst.cli.watching import Watching, checked, files_of, watching_from
 
 
 class Outputs(NamedTuple):
@@ -19,6 +20,7 @@ class Outputs(NamedTuple):
     plot: str | None
     save_every: int
     overwrite: bool
+    watching: Watching
 
 
 RUN_OPTIONS = (
@@ -56,6 +58,7 @@ RUN_OPTIONS = (
     ),
     click.option("--overwrite", is_flag=True, help="Replace files that exist."),
     click.option("--force", is_flag=True, help="Try what cannot fit the memory."),
+    watching_from,
     processes_from,
     losses_from,
     optimizer_from,
@@ -83,21 +86,27 @@ def check_plot_and_json(
         check_matplotlib()
 
 
-def check_outputs(outputs: Outputs) -> None:
-    """Raise before any work if a result could not be written."""
+def check_outputs(outputs: Outputs) -> Outputs:
+    """Return the outputs, all named; raise before any work if one could not be written.
+
+    Raises:
+      ValueError: With what is wrong.
+    """
     from jnst.files import check_output
     from jnst.image import IMAGE_SUFFIXES
 
     again = outputs.overwrite
     check_output(outputs.image, suffixes=IMAGE_SUFFIXES, overwrite=again)
     check_plot_and_json(outputs.plot, outputs.history, overwrite=again)
-    names = [outputs.image, outputs.history, outputs.plot]
+    watching = checked(outputs.watching, outputs.image, overwrite=again)
+    names = [outputs.image, outputs.history, outputs.plot, *files_of(watching)]
     paths = [Path(name).absolute() for name in names if name]
     if len(set(paths)) < len(paths):
-        raise ValueError("picture, history and plot must be different files")
+        raise ValueError("picture, history, plot and the like must be different files")
     path = Path(outputs.image)
     pattern = rf"{re.escape(path.stem)}_\d{{6}}{re.escape(path.suffix)}"
     if outputs.save_every and not outputs.overwrite:
         for found in path.parent.iterdir():
             if re.fullmatch(pattern, found.name):
                 raise ValueError(f"{str(found)!r} exists already; use --overwrite")
+    return outputs._replace(watching=watching)

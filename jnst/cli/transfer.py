@@ -15,6 +15,7 @@ from jnst.cli.reading import (
     parse_shape,
 )
 from jnst.cli.run_options import Outputs, check_outputs, run_options
+from jnst.cli.watching import Watching
 
 
 @click.command()
@@ -61,12 +62,14 @@ def transfer(
     process_id: int | None = None,
     overwrite: bool = False,
     force: bool = False,
+    **watching: Any,
 ) -> int:
     """Check everything, run, and write what was asked for."""
     team = team_of(coordinator, processes, process_id)
-    outputs = Outputs(output, history, plot, save_every, overwrite)
+    watch = Watching(**watching)
+    outputs = Outputs(output, history, plot, save_every, overwrite, watch)
     if not process_id:  # the first writes, and may have begun to
-        check_outputs(outputs)
+        outputs = check_outputs(outputs)
     from jnst.drivers.transfer import stylize as run
     from jnst.program import keep_programs
 

@@ -1,0 +1,80 @@
+"""Options for who wants to watch a run, and the watchers that they ask for."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+if TYPE_CHECKING:
+    from jnst.watching.watcher import Watcher
+
+REPORT = "report.html"
+"""Name of a report whose file is not named; it lies beside the picture."""
+OPTIONS = (
+    click.option(
+        "--report",
+        is_flag=False,
+        flag_value="",
+        metavar="[FILE.html]",
+        help=f"One page of all there is to see; {REPORT} beside the picture.",
+    ),
+)
+
+
+class Watching(NamedTuple):
+    """What was asked for, by the names of the options."""
+
+    report: str | None = None
+
+
+def watching_from(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def checked(asked: Watching, output: str, *, overwrite: bool) -> Watching:
+    """Return what was asked for with all files named; raise before any work.
+
+    Args:
+      asked: From the options.
+      output: The picture.
+      overwrite: Whether files that exist may be replaced.
+
+    Raises:
+      ValueError: If something could not be written, or shown.
+    """
+    from jnst.files import check_output
+
+    if asked.report == "":
+        asked = asked._replace(report=str(Path(output).with_name(REPORT)))
+    if asked.report is not None:
+        check_output(asked.report, suffixes=(".html",), overwrite=overwrite)
+    return asked
+
+
+def files_of(asked: Watching) -> list[str]:
+    """List the files that will be written."""
+    return [name for name in (asked.report,) if name]
+
+
+def watchers_of(asked: Watching) -> "list[Watcher]":
+    """Return the watchers, each of which names what it wrote on standard output."""
+    found = []
+    if asked.report:
+        from jnst.report.writer import write_report
+
+        found.append(_naming(asked.report, write_report(asked.report)))
+    return found
+
+
+def _naming(path: str, watcher: "Watcher") -> "Watcher":
+    """Let a watcher name its file once that is written."""
+
+    def finish(result: Any) -> None:
+        watcher.finish(result)
+        click.echo(path)
+
+    return watcher._replace(finish=finish)
