@@ -113,6 +113,7 @@ def test_imports_follow_the_order_of_the_rooms(path):
         ("matplotlib", {"plots", "cli"}),
         ("h5py", {"weights"}),
         ("torch", {"bench"}),  # a peer
+        ("imageio_ffmpeg", {"image"}),
         ("tensorflow", set()),
         ("pickle", {"weights"}),
         ("beartype", set()),

@@ -1,5 +1,6 @@
 """`jnst stylize` and `jnst texture`: one way through options, progress and files."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,7 +92,7 @@ def transfer(
             on_start=shows.start,
             blend=parse_blend(blend),
             shape=parse_shape(shape),
-            save_every=save_every,
+            save_every=math.gcd(save_every, watch.frames_every or 0),
             force=force,
             devices=devices,
             **changes,

@@ -19,6 +19,16 @@ OPTIONS = (
         metavar="[FILE.html]",
         help=f"One page of all there is to see; {REPORT} beside the picture.",
     ),
+    click.option("--frames", type=click.Path(), metavar="DIR", help="Numbered PNGs."),
+    click.option(
+        "--animation", type=click.Path(), help="The run as .gif, .webp or .mp4."
+    ),
+    click.option(
+        "--frames-every",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Steps between two frames of these.",
+    ),
 )
 
 
@@ -26,6 +36,9 @@ class Watching(NamedTuple):
     """What was asked for, by the names of the options."""
 
     report: str | None = None
+    frames: str | None = None
+    animation: str | None = None
+    frames_every: int | None = None
 
 
 def watching_from(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,27 +60,41 @@ def checked(asked: Watching, output: str, *, overwrite: bool) -> Watching:
       ValueError: If something could not be written, or shown.
     """
     from jnst.files import check_output
+    from jnst.image.animation import ANIMATION_SUFFIXES, check_animation
+    from jnst.watching.folders import check_folder
+    from jnst.watching.frames import FRAMES
 
     if asked.report == "":
         asked = asked._replace(report=str(Path(output).with_name(REPORT)))
     if asked.report is not None:
         check_output(asked.report, suffixes=(".html",), overwrite=overwrite)
+    if asked.animation is not None:
+        check_output(asked.animation, suffixes=ANIMATION_SUFFIXES, overwrite=overwrite)
+        check_animation(asked.animation)
+    if asked.frames is not None:
+        check_folder(asked.frames, FRAMES, overwrite=overwrite)
+    if asked.frames_every and not (asked.frames or asked.animation):
+        raise ValueError("--frames-every says how often: use --frames or --animation")
     return asked
 
 
 def files_of(asked: Watching) -> list[str]:
     """List the files that will be written."""
-    return [name for name in (asked.report,) if name]
+    return [name for name in (asked.report, asked.animation) if name]
 
 
 def watchers_of(asked: Watching) -> "list[Watcher]":
     """Return the watchers, each of which names what it wrote on standard output."""
-    found = []
-    if asked.report:
-        from jnst.report.writer import write_report
+    from jnst.report.writer import write_report
+    from jnst.watching.frames import save_film, save_frames
 
-        found.append(_naming(asked.report, write_report(asked.report)))
-    return found
+    every = asked.frames_every or 0
+    makers: list[tuple[str | None, Callable[[str], Watcher]]] = [
+        (asked.report, write_report),
+        (asked.frames, lambda folder: save_frames(folder, every=every)),
+        (asked.animation, lambda path: save_film(path, every=every)),
+    ]
+    return [_naming(path, make(path)) for path, make in makers if path]
 
 
 def _naming(path: str, watcher: "Watcher") -> "Watcher":

@@ -1,0 +1,91 @@
+"""Pictures one after the other in one file: GIF and WebP by Pillow, MP4 by ffmpeg."""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from jnst.base import check_one_of
+from jnst.files import StrPath, atomic_write
+from jnst.image.sizes import resize_image
+
+ANIMATION_SUFFIXES = (".gif", ".webp", ".mp4")
+FRAME_MS, LAST_MS = 100, 2000
+"""How long each frame is shown, and the last before all begins anew."""
+
+
+def check_animation(path: StrPath) -> None:
+    """Raise `ValueError` unless an animation of this ending can be written here."""
+    suffix = Path(path).suffix.lower()
+    check_one_of("animation suffix", suffix, ANIMATION_SUFFIXES)
+    if suffix == ".mp4":
+        try:
+            import imageio_ffmpeg
+
+            imageio_ffmpeg.get_ffmpeg_exe()
+        except (ImportError, RuntimeError):
+            raise ValueError(
+                "MP4 needs ffmpeg: install the extra 'video', as in `pip install "
+                "'jnst[video]'`, or write GIF or WebP"
+            ) from None
+
+
+def save_animation(path: StrPath, frames: Sequence[np.ndarray]) -> None:
+    """Write an animation, whole or not at all; replaces a file.
+
+    Args:
+      path: The file, whose ending is one of `ANIMATION_SUFFIXES`.
+      frames: At least one, uint8 [H, W, 3]; all are brought to the size of the last,
+        in MP4 to an even one.
+
+    Raises:
+      ValueError: If the ending is unknown, or ffmpeg is not there.
+    """
+    check_animation(path)
+    height, width = frames[-1].shape[:2]
+    suffix = Path(path).suffix.lower()
+    with atomic_write(path) as temporary:
+        if suffix == ".mp4":
+            even = max(2, height // 2 * 2), max(2, width // 2 * 2)
+            _write_mp4(temporary, [_brought(frame, even) for frame in frames])
+            return
+        options = {"quality": 90} if suffix == ".webp" else {}
+        first, *rest = (
+            Image.fromarray(_brought(frame, (height, width))) for frame in frames
+        )
+        first.save(
+            temporary,
+            save_all=True,
+            append_images=rest,
+            duration=[FRAME_MS] * len(rest) + [LAST_MS],
+            loop=0,
+            **options,
+        )
+
+
+def _brought(frame: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Bring a frame to a size."""
+    if frame.shape[:2] == shape:
+        return frame
+    resized = resize_image(frame.astype(np.float32), shape)
+    return np.clip(np.rint(resized), 0, 255).astype(np.uint8)
+
+
+def _write_mp4(path: Path, frames: Sequence[np.ndarray]) -> None:
+    from imageio_ffmpeg import write_frames
+
+    height, width = frames[0].shape[:2]
+    writer = write_frames(
+        str(path),
+        (width, height),
+        fps=1000 / FRAME_MS,
+        quality=8,
+        macro_block_size=2,
+        ffmpeg_log_level="error",
+    )
+    with contextlib.closing(writer):  # which waits for ffmpeg
+        writer.send(None)
+        for frame in [*frames, *[frames[-1]] * (LAST_MS // FRAME_MS - 1)]:
+            writer.send(np.ascontiguousarray(frame))
