@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from jnst.studying.driver import study as study
     from jnst.studying.methods import Method as Method
     from jnst.sweeping.driver import sweep as sweep
+    from jnst.watching.notebook import show_progress as show_progress
     from jnst.weights import load_weights as load_weights
 
 __version__ = "0.1.0"
@@ -58,6 +59,7 @@ _HOMES = {
     "disagree": "drivers.disagree",
     "examine": "examining.report",
     "features": "drivers.objectives",
+    "show_progress": "watching.notebook",
     "load_weights": "weights",
     "keep_programs": "program",
     "losses": "losses",

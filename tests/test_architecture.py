@@ -114,6 +114,8 @@ def test_imports_follow_the_order_of_the_rooms(path):
         ("h5py", {"weights"}),
         ("torch", {"bench"}),  # a peer
         ("imageio_ffmpeg", {"image"}),
+        ("tensorboardX", {"watching"}),
+        ("IPython", {"watching"}),
         ("tensorflow", set()),
         ("pickle", {"weights"}),
         ("beartype", set()),
@@ -227,7 +229,7 @@ def test_flax_is_confined_to_the_network_itself():
 PUBLIC = """
 BACKBONES Event Method NonFiniteLossError OPTIMIZERS Objective Progress RECIPES Recipe
 Result State Term coarse_to_fine disagree examine features init iterate keep_programs
-load_weights losses make_objective metrics shown step study stylize sweep
+load_weights losses make_objective metrics show_progress shown step study stylize sweep
 """.split()
 
 

@@ -1,5 +1,7 @@
 """Options for who wants to watch a run, and the watchers that they ask for."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,8 +29,12 @@ OPTIONS = (
         "--frames-every",
         type=click.IntRange(1),
         metavar="N",
-        help="Steps between two frames of these.",
+        help="Steps between two frames of these, or TensorBoard's pictures.",
     ),
+    click.option(
+        "--tensorboard", type=click.Path(), metavar="DIR", help="Events to look at."
+    ),
+    click.option("--preview", is_flag=True, help="Show the picture on the terminal."),
 )
 
 
@@ -39,6 +45,8 @@ class Watching(NamedTuple):
     frames: str | None = None
     animation: str | None = None
     frames_every: int | None = None
+    tensorboard: str | None = None
+    preview: bool = False
 
 
 def watching_from(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,6 +71,7 @@ def checked(asked: Watching, output: str, *, overwrite: bool) -> Watching:
     from jnst.image.animation import ANIMATION_SUFFIXES, check_animation
     from jnst.watching.folders import check_folder
     from jnst.watching.frames import FRAMES
+    from jnst.watching.tensorboard import EVENTS, check_tensorboard
 
     if asked.report == "":
         asked = asked._replace(report=str(Path(output).with_name(REPORT)))
@@ -73,8 +82,14 @@ def checked(asked: Watching, output: str, *, overwrite: bool) -> Watching:
         check_animation(asked.animation)
     if asked.frames is not None:
         check_folder(asked.frames, FRAMES, overwrite=overwrite)
-    if asked.frames_every and not (asked.frames or asked.animation):
-        raise ValueError("--frames-every says how often: use --frames or --animation")
+    if asked.tensorboard is not None:
+        check_tensorboard()
+        check_folder(asked.tensorboard, EVENTS, overwrite=overwrite)
+    taken = asked.frames, asked.animation, asked.tensorboard
+    if asked.frames_every and not any(taken):
+        raise ValueError(
+            "--frames-every says how often: use --frames, --animation or --tensorboard"
+        )
     return asked
 
 
@@ -87,14 +102,42 @@ def watchers_of(asked: Watching) -> "list[Watcher]":
     """Return the watchers, each of which names what it wrote on standard output."""
     from jnst.report.writer import write_report
     from jnst.watching.frames import save_film, save_frames
+    from jnst.watching.tensorboard import log_events
 
     every = asked.frames_every or 0
     makers: list[tuple[str | None, Callable[[str], Watcher]]] = [
         (asked.report, write_report),
         (asked.frames, lambda folder: save_frames(folder, every=every)),
         (asked.animation, lambda path: save_film(path, every=every)),
+        (asked.tensorboard, lambda folder: log_events(folder, every=every)),
     ]
-    return [_naming(path, make(path)) for path, make in makers if path]
+    found = [_naming(path, make(path)) for path, make in makers if path]
+    return [*_preview(), *found] if asked.preview else found
+
+
+def _preview() -> "list[Watcher]":
+    """Return who draws on standard error, or say in a line why nobody does."""
+    from jnst.watching.preview import cannot_preview, show_preview
+
+    why = cannot_preview(sys.stderr.isatty(), os.environ)
+    if why:
+        click.echo(f"jnst: warning: no preview: {why}", err=True)
+        return []
+
+    def write(text: str) -> None:
+        from tqdm import tqdm
+
+        with tqdm.external_write_mode(file=sys.stderr):  # the bar makes room
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+    true = os.environ.get("COLORTERM", "") in ("truecolor", "24bit")
+
+    def size() -> tuple[int, int]:
+        columns, rows = os.get_terminal_size(sys.stderr.fileno())
+        return columns or 80, rows or 24  # some terminals do not tell
+
+    return [show_preview(write, size, true)]
 
 
 def _naming(path: str, watcher: "Watcher") -> "Watcher":

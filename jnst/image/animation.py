@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -51,7 +52,7 @@ def save_animation(path: StrPath, frames: Sequence[np.ndarray]) -> None:
             even = max(2, height // 2 * 2), max(2, width // 2 * 2)
             _write_mp4(temporary, [_brought(frame, even) for frame in frames])
             return
-        options = {"quality": 90} if suffix == ".webp" else {}
+        options: dict[str, Any] = {"quality": 90} if suffix == ".webp" else {}
         first, *rest = (
             Image.fromarray(_brought(frame, (height, width))) for frame in frames
         )
@@ -80,7 +81,7 @@ def _write_mp4(path: Path, frames: Sequence[np.ndarray]) -> None:
     writer = write_frames(
         str(path),
         (width, height),
-        fps=1000 / FRAME_MS,
+        fps=1000 // FRAME_MS,
         quality=8,
         macro_block_size=2,
         ffmpeg_log_level="error",
