@@ -2,6 +2,7 @@
 
 import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -234,6 +235,9 @@ def test_a_run_that_is_refused_leaves_no_report(tmp_path, vgg19):
 def test_large_pictures_are_not_looked_at_whole(tmp_path, vgg19, monkeypatch):
     assert is_tiled(plan_of(vgg19, size_px=70, tile_px=64))
     assert not is_tiled(plan_of(vgg19, size_px=64, tile_px=64))
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    assert "several processes" in writer.why_not(plan_of(vgg19))
+    monkeypatch.undo()
     monkeypatch.setattr(writer, "is_tiled", lambda plan: True)
     pictures = picture(20, 22, 1)[None], picture(20, 22, 2)
     _, page, _ = reported(tmp_path / "r.html", *pictures, vgg19)

@@ -80,7 +80,7 @@ def make_report(shown: Shown) -> str:
     title = title_of(plan)
     parts = [f"<h1>{as_text(title)}</h1>"]
     if shown.note:
-        parts.append(f'<p class="worse">{as_text(shown.note)}</p>')
+        parts.append(f'<p class="note">{as_text(shown.note)}</p>')
     for n in range(count):
         parts += [f"<h2>Picture {n + 1} of {count}</h2>"] if count > 1 else []
         parts += [_compared(shown, n), _styles(shown, n)]

@@ -24,6 +24,7 @@ from jnst.watching.watcher import Watcher, chosen
 
 FRAMES = 12
 TILED = "The picture is larger than one pass through the network: see `tile_px`."
+SEVERAL = "The run was shared by several processes: no one of them has all its memory."
 EARLY = "The run ended early."
 
 
@@ -79,8 +80,8 @@ def _of_result(plan: Plan, result: Result, frames: list[Frame]) -> Shown:
     """Gather what a run that is done has to show."""
     each, seen = result.each(), pictures_of(plan)
     images = [one.image for one in each]
-    looked, why = [], TILED
-    if not is_tiled(plan):
+    looked, why = [], why_not(plan)
+    if not why:
         try:
             looked = [_looked(plan, *one) for one in zip(seen, images, strict=True)]
         except (MemoryError, jax.errors.JaxRuntimeError) as error:
@@ -89,6 +90,13 @@ def _of_result(plan: Plan, result: Result, frames: list[Frame]) -> Shown:
     times = result.seconds, result.compile_seconds
     rest = frames, seen, looked, why
     return Shown(plan, result.recipe, "", images, histories, *times, *rest)
+
+
+def why_not(plan: Plan) -> str:
+    """Return why pictures are not looked at as the objective does; "" if they are."""
+    if jax.process_count() > 1:
+        return SEVERAL
+    return TILED if is_tiled(plan) else ""
 
 
 def _of_part(

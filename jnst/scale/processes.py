@@ -11,8 +11,9 @@ from typing import NamedTuple
 import jax
 
 AUTO = "auto"
-JOINING_S, HEARTBEAT_S = 120, 20
-"""Seconds until others must have come, and after which a silent one is lost."""
+JOINING_S, HEARTBEAT_S, FINISHING_S = 120, 20, 900
+"""Seconds until others must have come, after which a silent one is lost, and in which
+the first must have written what it found."""
 
 
 class Team(NamedTuple):
@@ -80,7 +81,7 @@ def joined(team: Team | None) -> Iterator[bool]:
     limits = {
         "initialization_timeout": JOINING_S,
         "heartbeat_timeout_seconds": HEARTBEAT_S,
-        "shutdown_timeout_seconds": HEARTBEAT_S,
+        "shutdown_timeout_seconds": FINISHING_S,
     }
     try:
         jax.distributed.initialize(**known, **limits)  # type: ignore[arg-type]
