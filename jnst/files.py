@@ -11,7 +11,9 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Collection, Iterator, Mapping
+import stat
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,8 @@ def check_output(
 
     Raises:
       ValueError: If the ending is not allowed, the folder is missing or cannot be
-        written to, `path` is a folder, or it exists and may not be replaced.
+        written to, `path` is a folder, a pipe or a device (a rename would replace it),
+        or it exists and may not be replaced.
     """
     what, parent = f"output {str(path)!r}", Path(path).parent
     if suffixes and Path(path).suffix.lower() not in suffixes:
@@ -68,8 +71,59 @@ def check_output(
         raise ValueError(f"{what} is a folder; give the name of a file in it")
     if _exists(what, path) and not overwrite:
         raise ValueError(f"{what} exists already; use --overwrite or another name")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise ValueError(f"{what} is in {str(parent)!r}, which cannot be written to")
+    behind = Path(os.path.realpath(path))  # a link is followed, and stays one
+    if not behind.parent.is_dir():
+        raise ValueError(
+            f"{what} is a link into {str(behind.parent)!r}, which is no existing folder"
+        )
+    if not _replaceable(behind):
+        raise ValueError(f"{what} is a pipe, a device or a broken link; name a file")
+    _check_folder(what, behind.parent)
+
+
+def check_apart(
+    outputs: Iterable[StrPath | None], inputs: Iterable[StrPath | None]
+) -> None:
+    """Raise if a result would replace one of the pictures that it is made of.
+
+    Args:
+      outputs: Where results are to be written, by any name or link; None for no file.
+      inputs: What is read.
+
+    Raises:
+      ValueError: If two of them are one file.
+    """
+    read = [path for path in inputs if path is not None and os.path.isfile(path)]
+    for output in outputs:
+        if output is None or not os.path.isfile(output):
+            continue
+        for path in read:
+            if os.path.samefile(output, path):
+                raise ValueError(
+                    f"output {str(output)!r} is the input {str(path)!r}, which it "
+                    "would replace; use another name"
+                )
+
+
+def _replaceable(path: Path) -> bool:
+    """Whether there is a plain file, or nothing at all."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return True
+
+
+def _check_folder(what: str, folder: Path) -> None:
+    """Raise unless a file can be made in a folder, by making one without a name."""
+    try:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError  # which spares the attempt
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        why = f": {error.strerror}" if error.strerror else ""
+        message = f"{what} is in {str(folder)!r}, which cannot be written to{why}"
+        raise ValueError(message) from error
 
 
 def _exists(what: str, path: StrPath) -> bool:

@@ -22,9 +22,9 @@ def test_a_missing_file_is_a_file_not_found(tmp_path):
 
 
 def test_a_folder_and_a_device_are_refused(tmp_path):
-    assert "folder or a device" in failure(tmp_path)
+    assert "is a folder" in failure(tmp_path)
     os.mkfifo(tmp_path / "pipe.png")
-    assert "folder or a device" in failure(tmp_path / "pipe.png")
+    assert "a pipe or a device" in failure(tmp_path / "pipe.png")
 
 
 def test_an_empty_file_is_refused(tmp_path):

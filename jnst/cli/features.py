@@ -31,8 +31,9 @@ def features(
     import numpy as np
 
     from jnst.drivers.objectives import features as compute
+    from jnst.drivers.sources import as_array
     from jnst.files import check_output
-    from jnst.image import fit_shape, load_image, resize_image
+    from jnst.image import fit_shape, resize_image
     from jnst.losses.gram import gram_matrix
     from jnst.network.layers import backbone_of, canonical_layer
     from jnst.plots import check_matplotlib, plot_features, plot_gram
@@ -44,7 +45,7 @@ def features(
     if folder.exists():
         for path in paths:
             check_output(path, overwrite=overwrite)
-    pixels = load_image(image)
+    pixels = as_array("image", image)
     if size_px:
         shape = pixels.shape[0], pixels.shape[1]
         pixels = resize_image(pixels, fit_shape(shape, size_px))

@@ -68,9 +68,21 @@ def cli() -> None:
     """Neural style transfer in JAX."""
 
 
+LONGEST_LINE = 2000
+"""Characters of an error; beyond are values of somebody's who means no good."""
+
+
+def printable(text: object) -> str:
+    """Return a text in one line, with escapes for what could change a terminal."""
+    line = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
 def fail(message: object, code: int) -> int:
     """Print one line on standard error and return the exit code."""
-    click.echo(f"jnst: error: {' '.join(str(message).split())}", err=True)
+    line = printable(str(message)[: LONGEST_LINE + 1])
+    end = "..." if len(line) > LONGEST_LINE else ""
+    click.echo(f"jnst: error: {line[:LONGEST_LINE]}{end}", err=True)
     return code
 
 
@@ -85,7 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return 2
     except click.NoSuchOption as error:
-        return fail(no_such_option(error), 2)
+        given = sys.argv[1:] if arguments is None else arguments
+        return fail(no_such_option(error, given), 2)
     except click.ClickException as error:
         return fail(error.format_message(), 2)
     except BrokenPipeError:

@@ -1,5 +1,8 @@
 """What a mistyped command or option was meant for: an option, or a field for --set."""
 
+import os
+from collections.abc import Sequence
+
 import click
 
 from jnst.guesses import COMMANDS, FIELDS, did_you_mean, known_as, meant
@@ -12,12 +15,19 @@ def no_such_command(name: str, group: click.Group, ctx: click.Context) -> str:
     return f"no such command {name!r}.{guess} Commands: {', '.join(known)}"
 
 
-def no_such_option(error: click.NoSuchOption) -> str:
+def no_such_option(error: click.NoSuchOption, given: Sequence[str]) -> str:
     """Say that a command has no such option, and which was meant.
 
     A field of a recipe is set by --set, where the command has that.
+
+    Args:
+      error: What click says.
+      given: All arguments; click tells of `-a.png` its first two letters only.
     """
     name, ctx = error.option_name, error.ctx
+    for text in given:
+        if text.startswith(name) and os.path.exists(text):
+            return f"no such option {name!r}. For the file write {f'./{text}'!r}"
     if ctx is None:
         return error.format_message()
     options = _options_of(ctx)

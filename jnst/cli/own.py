@@ -28,10 +28,22 @@ def import_rows(path: str, what: str) -> None:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a file that calls `sys.exit` too
+        del sys.modules[spec.name]  # or a second try would pass
         raise ValueError(
-            f"{path!r} failed with {type(error).__name__}: {error}"
+            f"{path!r} failed with {_told(error)}; mend the file"
         ) from error
+
+
+def _told(error: BaseException) -> str:
+    """Return an exception's name and words, if it has any that can be read."""
+    try:
+        words = str(error)
+    except Exception:
+        words = ""
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def _rows_from(option: str, what: str) -> Callable[[Any], Any]:

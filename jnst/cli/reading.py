@@ -35,7 +35,7 @@ def listed(text: str | None) -> list[str] | None:
 def chosen_recipe(recipe: str | None, like: str | None) -> Any:
     """Return what to start from: the name of a recipe, or the recipe of a picture."""
     if like is None:
-        return recipe or "jnst"
+        return "jnst" if recipe is None else recipe
     if recipe is not None:
         raise ValueError("--like has a recipe of its own: leave --recipe out")
     from jnst.recipes.recipe import Recipe

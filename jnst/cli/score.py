@@ -93,14 +93,13 @@ def _score(
     *,
     strict: bool,
 ) -> None:
-    from jnst.drivers.sources import described
+    from jnst.drivers.sources import as_array, described
     from jnst.files import as_json as plain
-    from jnst.image import load_image
     from jnst.metrics import scores_and_reasons
     from jnst.program import keep_programs
 
-    pair = load_image(content), load_image(style)
-    pictures = {path: load_image(path) for path in results}
+    pair = as_array("content", content), as_array("style", style)
+    pictures = {path: as_array("result", path) for path in results}
     keep_programs()
     params, known = _load(names, weights)
     rows: list[dict[str, Any]] = []

@@ -17,6 +17,7 @@ from jnst.cli.reading import (
 )
 from jnst.cli.run_options import Outputs, check_outputs, run_options
 from jnst.cli.watching import Watching
+from jnst.files import check_apart
 
 
 @click.command()
@@ -71,6 +72,7 @@ def transfer(
     outputs = Outputs(output, history, plot, save_every, overwrite, watch)
     if not process_id:  # the first writes, and may have begun to
         outputs = check_outputs(outputs)
+        check_apart([output, history, plot, watch.animation], [content, *styles])
     from jnst.drivers.transfer import stylize as run
     from jnst.program import keep_programs
 

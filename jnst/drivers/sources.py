@@ -14,6 +14,8 @@ from jnst.recipes.schedule import Source
 
 ImageLike = Any
 """A path, a `PIL.Image.Image`, or a float array [H, W, 3] in [0, 1]."""
+LEAST_SIDE_PX = 2
+"""Of a picture that is to be resized: one pixel becomes a flat area of any size."""
 
 
 def as_array(what: str, image: ImageLike) -> np.ndarray:
@@ -21,15 +23,34 @@ def as_array(what: str, image: ImageLike) -> np.ndarray:
 
     Raises:
       FileNotFoundError: If there is no such file.
-      ValueError: If it is no image, or an array of another shape, type or range.
+      ValueError: If it is no image, an array of another shape, type or range, or a
+        picture that is a pixel high or wide.
     """
     if isinstance(image, str | os.PathLike):
-        return load_image(image)
+        pixels = load_image(image)
+        check_sides(f"{what} {os.fspath(image)!r}", pixels)
+        return pixels
     if is_pillow(image):
-        return decode(image)
+        pixels = decode(image)
+        check_sides(what, pixels)
+        return pixels
     array = np.asarray(image)
     check_image(what, array)
     return array.astype(np.float32)
+
+
+def check_sides(what: str, pixels: np.ndarray) -> None:
+    """Raise for a picture that resizing can only make flat.
+
+    Raises:
+      ValueError: If it is a pixel high or wide.
+    """
+    height, width = pixels.shape[-3:-1]
+    if min(height, width) < LEAST_SIDE_PX:
+        raise ValueError(
+            f"{what} is {height}x{width} pixels (height x width); a picture needs at "
+            f"least {LEAST_SIDE_PX} a side"
+        )
 
 
 def described(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -58,7 +79,7 @@ def as_source(
 
     Raises:
       FileNotFoundError: If there is no such file.
-      ValueError: If it is no image, or out of range.
+      ValueError: If it is no image, out of range, or a pixel high or wide.
     """
     is_array = not (isinstance(image, str | os.PathLike) or is_pillow(image))
     if is_array and getattr(image, "ndim", 0) == 4:
@@ -71,6 +92,8 @@ def as_source(
     if is_array and not outside:
         pixels = clip_rounding(what, pixels)
     own = is_array and not sized
+    if is_array and sized:
+        check_sides(what, pixels)
     return Source(pixels, own, is_array, _about(image, pixels))
 
 

@@ -6,7 +6,9 @@ format, add Pillow's name of it to `FORMATS` and a file of it to the tests.
 """
 
 import io
+import itertools
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +18,13 @@ from jaxtyping import Float
 from PIL import Image, ImageCms
 
 from jnst.files import StrPath
+from jnst.guesses import did_you_mean, nearest
 
 Pixels = Float[np.ndarray, "_ _ 3"]
+SAMPLE_FORMAT = 339
+"""TIFF's tag that says whether numbers are unsigned (1), signed (2) or floats (3)."""
+MOST_NAMES = 10_000
+"""Names of a folder that a guess looks through."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 ORIENTATIONS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -33,7 +40,7 @@ ORIENTATIONS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 FULL_SCALE = {
     # By Pillow's mode, what may stand for white; the first that holds the maximum does.
-    "I": (65535.0, 2.0**31 - 1),
+    "I": (255.0, 65535.0, 2.0**31 - 1, 2.0**32 - 1),
     "F": (1.0, 255.0, 65535.0),
 }
 
@@ -43,8 +50,9 @@ def load_image(path: StrPath) -> Pixels:
 
     Of an animation the first frame is taken. Grey of 16 bits keeps its precision;
     colour of 16 bits comes as 8, which is all that Pillow reads. Integers of 32 bits
-    are taken as 16-bit values if all fit, and floats as they are if none is above 1
-    (else white is 255 or 65535). A broken colour profile counts as none.
+    are taken as 8-bit values if all fit, else as 16-bit, 31-bit or 32-bit ones, and
+    floats as they are if none is above 1 (else white is 255 or 65535). CMYK goes by its
+    profile. A broken colour profile counts as none.
 
     Args:
       path: A PNG, JPEG, WebP, TIFF, BMP or GIF file.
@@ -54,7 +62,8 @@ def load_image(path: StrPath) -> Pixels:
 
     Raises:
       FileNotFoundError: If there is no such file.
-      ValueError: If it is no image of these formats, damaged, or too large.
+      ValueError: If it is no image of these formats, damaged, too large, or
+        transparent everywhere.
     """
     with open_image(path, FORMATS) as image:
         return decode(image)
@@ -66,22 +75,60 @@ def is_pillow(image: object) -> bool:
 
 
 def decode(image: Image.Image) -> Pixels:
-    """Turn an image of Pillow's into an array, as `load_image` does a file."""
+    """Turn an image of Pillow's into an array, as `load_image` does a file.
+
+    Raises:
+      ValueError: If its values mean no picture.
+    """
     image.load()
     turn = ORIENTATIONS.get(_orientation(image), ORIENTATIONS[1])
     return np.ascontiguousarray(turn(_decode(image)), np.float32)
+
+
+class MeaninglessError(ValueError):
+    """Pixels that were read and cannot be used: nothing is damaged."""
+
+
+def check_there(path: StrPath) -> None:
+    """Raise unless there is a plain file with something in it; opens nothing.
+
+    Raises:
+      FileNotFoundError: If there is none, with a guess at which was meant.
+      ValueError: If it is a folder, a device, a pipe (which would hang), or empty.
+    """
+    name = repr(os.fspath(path))
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"no image file {name}{_instead_of(path)}")
+    if os.path.isdir(path):
+        raise ValueError(f"{name} is a folder, not an image file; name a file in it")
+    if not os.path.isfile(path):
+        raise ValueError(f"{name} is a pipe or a device, not an image file")
+    if os.path.getsize(path) == 0:
+        raise ValueError(f"image file {name} is empty")
+
+
+def _instead_of(path: StrPath) -> str:
+    """Say what to do about a name that is none, for the end of a message."""
+    text = os.fspath(path)
+    if re.match(r"\w+://", text):
+        return ": download it first, only files are read"
+    if os.path.islink(path):
+        return ": it is a link to nothing"
+    folder, name = os.path.split(text)
+    try:
+        with os.scandir(folder or ".") as entries:
+            names = [entry.name for entry in itertools.islice(entries, MOST_NAMES)]
+    except (OSError, ValueError):
+        return ""
+    found = nearest(name, names) if len(name) < 256 else ""
+    return "." + did_you_mean(os.path.join(folder, found)) if found else ""
 
 
 @contextmanager
 def open_image(path: StrPath, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     """Open a file with Pillow and turn whatever it raises into one clear line."""
     name = repr(os.fspath(path))
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"no image file {name}")
-    if not os.path.isfile(path):
-        raise ValueError(f"{name} is a folder or a device, not an image file")
-    if os.path.getsize(path) == 0:
-        raise ValueError(f"image file {name} is empty")
+    check_there(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -96,7 +143,10 @@ def open_image(path: StrPath, formats: tuple[str, ...]) -> Iterator[Image.Image]
         message = f"{name} is not an image of a known format ({', '.join(formats)})"
         raise ValueError(message) from error
     except PermissionError as error:
-        raise ValueError(f"image file {name} may not be read") from error
+        message = f"image file {name} may not be read; change its permissions"
+        raise ValueError(message) from error
+    except MeaninglessError as error:
+        raise ValueError(f"image file {name} cannot be used: {error}") from error
     except Exception as error:  # decoders raise nearly anything on damaged files
         reason = " ".join(ascii(str(error))[1:-1].split()) or type(error).__name__
         message = f"image file {name} cannot be read, it may be damaged: {reason}"
@@ -111,6 +161,11 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def _is_unsigned(image: Image.Image) -> bool:
+    """Whether a TIFF says that its integers have no sign, which is the usual."""
+    return dict(getattr(image, "tag_v2", {})).get(SAMPLE_FORMAT, (1,)) in (1, (1,))
+
+
 def _decode(image: Image.Image) -> np.ndarray:
     """Pixels of any mode as RGB in [0, 1], float64, not turned yet."""
     if image.mode.startswith("I;16") or image.mode in FULL_SCALE:
@@ -123,19 +178,29 @@ def _decode(image: Image.Image) -> np.ndarray:
     if image.mode != "LA":
         image = image.convert("RGBA")
     alpha = np.asarray(image.getchannel("A"))[..., None] / 255.0
+    if not alpha.any():
+        raise MeaninglessError(
+            "it is transparent everywhere, so there is nothing to see; save it without "
+            "its alpha channel"
+        )
     colour = image.convert(image.mode[:-1])
     return _to_srgb(colour, profile) * alpha + (1.0 - alpha)
 
 
 def _decode_deep_grey(image: Image.Image) -> np.ndarray:
     """Grey of more than 8 bits; a profile is read off at 256 levels between."""
-    grey = np.asarray(image).astype(np.float64)
+    grey = np.asarray(image)
+    if image.mode == "I" and _is_unsigned(image):
+        grey = grey.view(np.uint32)  # Pillow takes them for signed
+    grey = grey.astype(np.float64)
     if not np.isfinite(grey).all():
-        raise ValueError("it has values that are not finite")
+        raise MeaninglessError("it has values that are not finite")
     scales = FULL_SCALE.get(image.mode, (65535.0,))
     scale = next((s for s in scales if grey.max() <= s), None)
     if scale is None:
-        raise ValueError(f"its largest value, {grey.max():g}, is above {scales[-1]:g}")
+        raise MeaninglessError(
+            f"its largest value, {grey.max():g}, is above {scales[-1]:g}"
+        )
     grey = np.clip(grey / scale, 0.0, 1.0)
     levels = np.arange(256, dtype=np.uint8)[None]
     curves = _to_srgb(Image.fromarray(levels), image.info.get("icc_profile"))[0]

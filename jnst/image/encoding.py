@@ -21,6 +21,8 @@ from jnst.image.decoding import open_image
 
 METADATA_KEY = "jnst"
 METADATA_BYTES = 1 << 20
+METADATA_DEPTH = 50
+"""Lists in lists in metadata that is read; ours has six, Python's stack holds 1000."""
 
 
 ROUNDING = 1e-6
@@ -195,7 +197,8 @@ def read_metadata(path: StrPath) -> dict[str, Any]:
 
     Raises:
       FileNotFoundError: If there is no such file.
-      ValueError: If it is no PNG, or carries no valid JSON object of at most 1 MiB.
+      ValueError: If it is no PNG, or carries no valid JSON object of at most 1 MiB
+        and `METADATA_DEPTH`.
     """
     with open_image(path, ("PNG",)) as image:
         text = image.info.get(METADATA_KEY)
@@ -208,10 +211,21 @@ def read_metadata(path: StrPath) -> dict[str, Any]:
         document = json.loads(text, parse_constant=_reject)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{what} carries metadata that is not JSON") from error
+    if _is_deeper(document, METADATA_DEPTH):
+        raise ValueError(f"{what} carries metadata more than {METADATA_DEPTH} deep")
     if not isinstance(document, dict):
         kind = type(document).__name__
         raise ValueError(f"{what} carries metadata that is a {kind}, not an object")
     return document
+
+
+def _is_deeper(document: Any, depth: int) -> bool:
+    """Whether lists and objects lie in each other more than so many times."""
+    level = [document] if isinstance(document, dict | list) else []
+    for _ in range(depth + 1):
+        inner = (v.values() if isinstance(v, dict) else v for v in level)
+        level = [v for each in inner for v in each if isinstance(v, dict | list)]
+    return bool(level)
 
 
 def _reject(constant: str) -> None:

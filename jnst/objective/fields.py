@@ -19,6 +19,8 @@ TERMS = (
     Term("tv", "tv_mean_l2", weight=0.0),
 )
 """The terms of a recipe that does not say otherwise."""
+MOST_TERMS = 100
+"""Each is compiled: more would take an hour."""
 TILE = Range(64, SIDE.high)
 TILES = ("none", "auto")
 
@@ -98,6 +100,8 @@ def terms_of(value: Any) -> tuple[Term, ...]:
 
 
 def _check_terms(terms: Sequence[Term]) -> None:
+    if len(terms) > MOST_TERMS:
+        raise ValueError(f"terms must be at most {MOST_TERMS}, got {len(terms)}")
     names = [term.name for term in terms]
     for name in names:
         if names.count(name) > 1:

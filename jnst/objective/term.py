@@ -28,6 +28,8 @@ TABLES: dict[str, Mapping[str, Any]] = {
 """Which table has the losses of a kind of term."""
 OWN = "own"
 """The kind of a term whose loss is a function and no row of a table."""
+MOST_LAYERS = 1000
+"""Of a term; each is compiled, and no network here has a tenth of them."""
 BLENDS = ("losses", "statistics")
 LEVELS = Range(1, 16)
 """Of a pyramid: halved as often, the largest image is a pixel."""
@@ -143,6 +145,11 @@ def _check_name(name: Any) -> None:
 
 
 def _check_layers(term: Term, kind: str) -> None:
+    if len(term.layers) > MOST_LAYERS:
+        count = len(term.layers)
+        raise ValueError(
+            f"{term.name}_layers must be at most {MOST_LAYERS}, got {count}"
+        )
     if kind in ("style", "content") and not term.layers:
         raise ValueError(f"{term.name}_layers must not be empty")
     if kind == "image" and term.layers:

@@ -145,7 +145,7 @@ def check_field(name: str) -> None:
         return
     fields = [*HOMES, *usual_fields()]
     raise ValueError(
-        f"unknown recipe field {name!r}.{field_meant(name, fields)} See `jnst "
+        f"unknown recipe field {shown(name)}.{field_meant(name, fields)} See `jnst "
         "recipes jnst` for all."
     )
 

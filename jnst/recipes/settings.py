@@ -49,7 +49,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """
     name, equals, value = text.partition("=")
     if not equals:
-        raise ValueError(f"setting {text!r} is not of the form FIELD=VALUE")
+        raise ValueError(f"setting {shown(text)} is not of the form FIELD=VALUE")
     kind = type_of(name)
     if name == "terms" or kind is None:
         raise ValueError(f"{name} cannot be set as text; use --term to add a term")
@@ -88,7 +88,8 @@ def parse_term(text: str) -> Term:
         if not equals or field not in TERM_FIELDS or field == "loss":
             known = ", ".join(k for k in TERM_FIELDS if k != "loss")
             raise ValueError(
-                f"term {name!r}: {pair!r} is not FIELD=VALUE with a field of {known}"
+                f"term {shown(name)}: {shown(pair)} is not FIELD=VALUE with a field of "
+                f"{known}"
             )
         text_ = value.replace(";", ",")
         fields[field] = _read(f"{name}_{field}", TERM_FIELDS[field], text_)
