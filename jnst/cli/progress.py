@@ -83,10 +83,11 @@ def show_bar() -> "Watcher":
 def introduced(plan: "Plan") -> list[str]:
     """Say what is about to run, where, and on which weights."""
     from jnst.bench.bfloat16 import slow_bfloat16
+    from jnst.cli.main import printable
     from jnst.drivers.record import device
 
     sizes = ", ".join(f"{s.shape[1]}x{s.shape[0]}" for s in plan.stages)
-    known = plan.weights
+    known = {name: printable(text) for name, text in plan.weights.items()}
     slow = slow_bfloat16([plan.recipe.dtype])
     return [
         f"{sizes} px (width x height); {known.get('title') or 'given weights'}, "

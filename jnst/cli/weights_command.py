@@ -74,7 +74,9 @@ def verify_command(name_or_path: str | None, as_json: bool) -> None:
         return
     from tabulate import tabulate
 
-    rows = [(key, str(value)) for key, value in report.items()]
+    from jnst.cli.main import printable
+
+    rows = [(key, printable(value)) for key, value in report.items()]
     click.echo(tabulate(rows, tablefmt="plain", disable_numparse=True))
 
 
