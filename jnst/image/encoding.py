@@ -48,7 +48,8 @@ def check_image(what: str, array: Any) -> None:
         raise ValueError(
             f"{what} must be floats in [0, 1], got {array.dtype}; divide 8-bit by 255"
         )
-    bad = int(np.size(array) - np.isfinite(np.asarray(array, np.float64)).sum())
+    with np.errstate(over="ignore"):  # beyond float32's range, which all is kept in
+        bad = int(np.size(array) - np.isfinite(np.asarray(array, np.float32)).sum())
     if bad:
         raise ValueError(f"{what} has {bad} values that are not finite")
 

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnst.base import Scalar, check_one_of
+from jnst.base import Scalar, check_one_of, shown
 from jnst.losses.other_tables import CONTENT_LOSSES, IMAGE_LOSSES
 from jnst.losses.rows import (
     ContentLoss as ContentLoss,
@@ -43,7 +43,12 @@ def functions_of(name: str) -> tuple[Any, ...]:
 
 
 def _batched(array: Any) -> jax.Array:
-    array = jnp.asarray(array)
+    try:
+        array = jnp.asarray(array)
+    except (TypeError, ValueError):  # text, objects, ragged lists
+        raise ValueError(f"features must be an array, got {shown(array)}") from None
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(f"features must be floats, got {array.dtype}")
     array = array[None] if array.ndim == 3 else array
     if array.ndim != 4 or array.shape[0] != 1:
         raise ValueError(
@@ -57,6 +62,19 @@ def _all_batched(arrays: Any) -> Any:
     if isinstance(arrays, dict):
         return {layer: _batched(array) for layer, array in arrays.items()}
     return _batched(arrays)
+
+
+def _check_alike(ours: Any, theirs: Any) -> None:
+    """Raise unless two arrays, or two dicts of them, have the same channels."""
+    pair = [each if isinstance(each, dict) else {"": each} for each in (ours, theirs)]
+    found = [{k: v.shape[-1] for k, v in each.items()} for each in pair]
+    if found[0] != found[1]:
+        first, second = (list(each.values()) for each in found)
+        where = "" if list(found[0]) == list(found[1]) else ", under other names"
+        raise ValueError(
+            f"generated has {first} channels and target {second}{where}; they must be "
+            "the same"
+        )
 
 
 def compute(
@@ -94,6 +112,7 @@ def compute(
     generated = _all_batched(generated)
     if target is not None:
         target = _all_batched(target)
+        _check_alike(generated, target)
     if name in IMAGE_LOSSES:
         return second(generated, *([first(target)] if functions[1:] else []))
     if target is None:
