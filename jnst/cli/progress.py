@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jnst.cli import watching
+from jnst.cli.transparent import Save, keep_alpha
 
 if TYPE_CHECKING:
     from jnst.cli.run_options import Outputs
@@ -34,9 +35,10 @@ def new_bar(**given: Any) -> Any:
 
 def watchers_of(outputs: "Outputs") -> "list[Watcher]":
     """Return who watches a run: the bar, and those that write its files."""
-    found = [show_bar(), keep_picture(outputs.image)]
+    reading, save = keep_alpha(outputs.alpha)
+    found = [show_bar(), reading, keep_picture(outputs.image, save)]
     if outputs.save_every:
-        found.append(save_often(outputs.image, outputs.save_every))
+        found.append(save_often(outputs.image, outputs.save_every, save))
     if outputs.history:
         found.append(write_history(outputs.history))
     if outputs.plot:
@@ -116,14 +118,13 @@ def concluded(result: "Result", balancing: list[str]) -> list[str]:
     ]
 
 
-def keep_picture(path: str) -> "Watcher":
+def keep_picture(path: str, save: Save) -> "Watcher":
     """Write the picture with its record and name it on standard output.
 
     Where a run is interrupted the image so far is kept, and the last good one where its
     loss stops being finite.
     """
     from jnst.drivers.record import document
-    from jnst.image import save_image
     from jnst.watching.watcher import Watcher
 
     latest: list[Any] = []
@@ -132,7 +133,7 @@ def keep_picture(path: str) -> "Watcher":
         latest[:] = [progress.image]
 
     def finish(result: "Result") -> None:
-        save_image(path, result.image, metadata=document(result))
+        save(path, result.image, metadata=document(result))
         click.echo(path)
 
     def close(error: BaseException | None) -> None:
@@ -140,15 +141,14 @@ def keep_picture(path: str) -> "Watcher":
         if isinstance(error, KeyboardInterrupt) and latest:
             image = latest[0]
         if image is not None:
-            save_image(path, image)
+            save(path, image)
             click.echo(f"the last good image is kept in {path}", err=True)
 
     return Watcher(update=update, finish=finish, close=close)
 
 
-def save_often(path: str, every: int) -> "Watcher":
+def save_often(path: str, every: int, save: Save) -> "Watcher":
     """Write a numbered picture beside `path` after every so many steps."""
-    from jnst.image import save_image
     from jnst.watching.watcher import Watcher
 
     whole = Path(path)
@@ -156,7 +156,7 @@ def save_often(path: str, every: int) -> "Watcher":
     def update(progress: "Progress") -> None:
         if progress.step % every == 0:
             name = f"{whole.stem}_{progress.step:06d}{whole.suffix}"
-            save_image(whole.with_name(name), progress.image)
+            save(whole.with_name(name), progress.image)
 
     return Watcher(update=update)
 

@@ -13,7 +13,10 @@ from jnst.cli.watching import Watching, checked, files_of, watching_from
 
 
 class Outputs(NamedTuple):
-    """Where a run's results go, and whether what is there may be replaced."""
+    """Where a run's results go, and whether what is there may be replaced.
+
+    `alpha` is the picture whose transparency is kept, if any.
+    """
 
     image: str
     history: str | None
@@ -21,6 +24,7 @@ class Outputs(NamedTuple):
     save_every: int
     overwrite: bool
     watching: Watching
+    alpha: str | None = None
 
 
 RUN_OPTIONS = (
@@ -93,10 +97,12 @@ def check_outputs(outputs: Outputs) -> Outputs:
       ValueError: With what is wrong.
     """
     from jnst.files import check_output
-    from jnst.image import IMAGE_SUFFIXES
+    from jnst.image import IMAGE_SUFFIXES, check_holds_alpha
 
     again = outputs.overwrite
     check_output(outputs.image, suffixes=IMAGE_SUFFIXES, overwrite=again)
+    if outputs.alpha is not None:
+        check_holds_alpha(outputs.image)
     check_plot_and_json(outputs.plot, outputs.history, overwrite=again)
     watching = checked(outputs.watching, outputs.image, overwrite=again)
     names = [outputs.image, outputs.history, outputs.plot, *files_of(watching)]

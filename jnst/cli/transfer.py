@@ -16,6 +16,7 @@ from jnst.cli.reading import (
     parse_shape,
 )
 from jnst.cli.run_options import Outputs, check_outputs, run_options
+from jnst.cli.transparent import alpha_option
 from jnst.cli.watching import Watching
 from jnst.files import check_apart
 
@@ -23,10 +24,12 @@ from jnst.files import check_apart
 @click.command()
 @click.argument("content", type=click.Path())
 @click.argument("styles", type=click.Path(), nargs=-1, required=True)
+@alpha_option
 @run_options
-def stylize(content: str, styles: tuple[str, ...], **options: Any) -> int:
+def stylize(content: str, styles: tuple[str, ...], alpha: str, **options: Any) -> int:
     """Give the picture CONTENT the style of the picture STYLE, or of several."""
-    return transfer(content, styles, None, **options)
+    kept = content if alpha == "keep" else None
+    return transfer(content, styles, None, alpha=kept, **options)
 
 
 @click.command()
@@ -64,12 +67,13 @@ def transfer(
     process_id: int | None = None,
     overwrite: bool = False,
     force: bool = False,
+    alpha: str | None = None,
     **watching: Any,
 ) -> int:
     """Check everything, run, and write what was asked for."""
     team = team_of(coordinator, processes, process_id)
     watch = Watching(**watching)
-    outputs = Outputs(output, history, plot, save_every, overwrite, watch)
+    outputs = Outputs(output, history, plot, save_every, overwrite, watch, alpha)
     if not process_id:  # the first writes, and may have begun to
         outputs = check_outputs(outputs)
         check_apart([output, history, plot, watch.animation], [content, *styles])

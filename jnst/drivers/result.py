@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jnst.files import StrPath
-from jnst.image import encode_png, save_image
+from jnst.image import encode_png, load_alpha, resize_alpha, save_image
 from jnst.loop.history import History
 from jnst.loop.iterate import Event
 from jnst.recipes.recipe import Recipe
@@ -71,14 +71,18 @@ class Result:
     weights: dict[str, str]
     inputs: dict[str, Any]
 
-    def save(self, path: StrPath) -> None:
+    def save(self, path: StrPath, *, alpha: StrPath | None = None) -> None:
         """Write the picture; a PNG carries recipe, inputs, weights and versions.
 
         Args:
           path: A file whose ending says the format; it is replaced.
+          alpha: A picture, usually the content, whose transparency is kept: resized as
+            the content was. None, or a picture without any, for an opaque one.
 
         Raises:
-          ValueError: If the ending is unknown, or this is a batch: `each` splits it.
+          FileNotFoundError: If there is no such picture.
+          ValueError: If the ending is unknown or of a format without transparency, or
+            this is a batch: `each` splits it.
         """
         from jnst.drivers.record import document  # which needs this file
 
@@ -87,7 +91,11 @@ class Result:
                 f"a batch of {len(self.image)} pictures has as many files: save each "
                 "of result.each()"
             )
-        save_image(path, self.image, metadata=document(self))
+        found = None if alpha is None else load_alpha(alpha)
+        shape = self.image.shape[0], self.image.shape[1]
+        if found is not None:
+            found = resize_alpha(found, shape, method=self.recipe.schedule.resize)
+        save_image(path, self.image, metadata=document(self), alpha=found)
 
     def each(self) -> "list[Result]":
         """Split a batch into its pictures; one picture is a list of itself."""

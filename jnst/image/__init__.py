@@ -1,13 +1,15 @@
 """Image files to float arrays and back, sizes, and the recipe inside a PNG.
 
 An image is RGB, float32, [height, width, 3], with sRGB values in [0, 1]. This package
-is the only user of Pillow: `decoding` reads, `sizes` resizes, `encoding` writes.
+is the only user of Pillow: `decoding` reads, `sizes` resizes, `encoding` writes, and
+`transparency` keeps what was transparent.
 """
 
 from jnst.image.decoding import FORMATS, decode, is_pillow, load_image
 from jnst.image.encoding import (
     IMAGE_SUFFIXES,
     WRITERS,
+    check_holds_alpha,
     check_image,
     clip_rounding,
     encode_jpeg,
@@ -17,6 +19,7 @@ from jnst.image.encoding import (
     save_image,
 )
 from jnst.image.sizes import RESIZE_METHODS, ROUNDINGS, SIDES, fit_shape, resize_image
+from jnst.image.transparency import load_alpha, resize_alpha
 
 __all__ = [
     "FORMATS",
@@ -25,6 +28,7 @@ __all__ = [
     "ROUNDINGS",
     "SIDES",
     "WRITERS",
+    "check_holds_alpha",
     "check_image",
     "clip_rounding",
     "decode",
@@ -33,8 +37,10 @@ __all__ = [
     "fit_shape",
     "is_image_array",
     "is_pillow",
+    "load_alpha",
     "load_image",
     "read_metadata",
+    "resize_alpha",
     "resize_image",
     "save_image",
 ]

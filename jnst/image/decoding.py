@@ -81,8 +81,12 @@ def decode(image: Image.Image) -> Pixels:
       ValueError: If its values mean no picture.
     """
     image.load()
-    turn = ORIENTATIONS.get(_orientation(image), ORIENTATIONS[1])
-    return np.ascontiguousarray(turn(_decode(image)), np.float32)
+    return np.ascontiguousarray(upright(image, _decode(image)), np.float32)
+
+
+def upright(image: Image.Image, pixels: np.ndarray) -> np.ndarray:
+    """Turn an image's pixels as its EXIF says."""
+    return ORIENTATIONS.get(_orientation(image), ORIENTATIONS[1])(pixels)
 
 
 class MeaninglessError(ValueError):

@@ -86,14 +86,16 @@ class Writer(NamedTuple):
       format: Pillow's name of the format.
       max_side_px: The longest side the format can hold.
       options: What Pillow's encoder is told.
+      alpha: Whether it holds transparency.
     """
 
     format: str
     max_side_px: int
     options: dict[str, Any]
+    alpha: bool = True
 
 
-_JPEG = Writer("JPEG", 65500, {"subsampling": 0})
+_JPEG = Writer("JPEG", 65500, {"subsampling": 0}, alpha=False)
 _TIFF = Writer("TIFF", 2**31 - 1, {"compression": "tiff_lzw"})
 WRITERS = {
     ".png": Writer("PNG", 2**31 - 1, {}),
@@ -106,12 +108,26 @@ WRITERS = {
 IMAGE_SUFFIXES = tuple(WRITERS)
 
 
+def check_holds_alpha(path: StrPath) -> None:
+    """Raise unless files of an ending, a key of `WRITERS`, hold transparency.
+
+    Raises:
+      ValueError: If they do not, naming those that do.
+    """
+    if not WRITERS[Path(path).suffix.lower()].alpha:
+        known = ", ".join(name for name, writer in WRITERS.items() if writer.alpha)
+        raise ValueError(
+            f"output {str(path)!r} cannot hold transparency; use one of {known}"
+        )
+
+
 def save_image(
     path: StrPath,
     image: np.ndarray | jax.Array,
     *,
     metadata: Mapping[str, Any] | None = None,
     quality: int = 95,
+    alpha: np.ndarray | None = None,
 ) -> None:
     """Write an image as 8 bits a channel, whole or not at all; replaces a file.
 
@@ -120,10 +136,12 @@ def save_image(
       image: RGB floats, [height, width, 3]; clipped to [0, 1] and rounded.
       metadata: What `files.as_json` accepts; written to PNG, ignored elsewhere.
       quality: Of JPEG and WebP, 1 to 100.
+      alpha: Opacities, [height, width] in [0, 1]; None for none.
 
     Raises:
       ValueError: If the ending is unknown, the array is no image or too large for
-        the format, the metadata is too long, or the quality is out of range.
+        the format, the metadata is too long, the quality is out of range, or there are
+        opacities that do not belong to the image or the format.
     """
     check_image("image", image)
     check_one_of("image suffix", Path(path).suffix.lower(), WRITERS)
@@ -140,8 +158,21 @@ def save_image(
         options["pnginfo"] = _text_chunk(metadata)
     elif writer.format != "TIFF":
         options["quality"] = quality
+    encoded = _eight_bits(image)
+    if alpha is not None:
+        check_holds_alpha(path)
+        encoded.putalpha(_opacities(alpha, image.shape[:2]))
     with atomic_write(path) as temporary:
-        _eight_bits(image).save(temporary, format=writer.format, **options)
+        encoded.save(temporary, format=writer.format, **options)
+
+
+def _opacities(alpha: np.ndarray, shape: tuple[int, ...]) -> Image.Image:
+    if alpha.shape != shape or not np.isfinite(alpha).all():
+        raise ValueError(
+            f"alpha must be finite, of the image's shape {list(shape)}, got "
+            f"{list(alpha.shape)}"
+        )
+    return _eight_bits(alpha)
 
 
 def _eight_bits(image: np.ndarray | jax.Array) -> Image.Image:
