@@ -3,6 +3,7 @@
 import os
 import shutil
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from pictures import EXACT, failure, icc_profile, image_array, noise, saved
 from PIL import Image
 
-from jnst.image import is_image_array, load_image, read_metadata, save_image
+from jnst.image import decoding, is_image_array, load_image, read_metadata, save_image
 
 
 def test_a_missing_file_is_a_file_not_found(tmp_path):
@@ -117,3 +118,26 @@ def test_a_name_that_is_not_utf8_works(tmp_path):
     save_image(path, image_array(), metadata={"name": str(path)})
     assert load_image(path).shape == (6, 8, 3)
     assert read_metadata(path) == {"name": str(path)}
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "P", "1", "CMYK", "F", "I"])
+def test_bands_of_few_rows_make_the_same_picture(tmp_path, monkeypatch, mode):
+    image = Image.fromarray(noise(9, 7, 4)).convert(mode)
+    options = {"format": "PNG", "transparency": 3} if mode == "P" else {}
+    image.save(tmp_path / "a.tif", **options)
+    whole = load_image(tmp_path / "a.tif")
+    monkeypatch.setattr(decoding, "BAND_PIXELS", 2 * 7)
+    np.testing.assert_array_equal(load_image(tmp_path / "a.tif"), whole)
+    assert whole.std() > 0.05
+
+
+def test_a_small_file_of_many_pixels_takes_the_memory_of_its_pixels(tmp_path):
+    rows = cols = 3000
+    path = saved(tmp_path / "a.png", np.zeros((rows, cols), np.uint8), "P")
+    Image.open(path).save(path, transparency=1)
+    assert path.stat().st_size < 20_000
+    tracemalloc.start()
+    load_image(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.7 * rows * cols * 3 * 4

@@ -1,11 +1,11 @@
 """Image files to float arrays and back, sizes, and the recipe inside a PNG.
 
 An image is RGB, float32, [height, width, 3], with sRGB values in [0, 1]. This package
-is the only user of Pillow: `decoding` reads, `sizes` resizes, `encoding` writes, and
-`transparency` keeps what was transparent.
+is the only user of Pillow: `opening` opens files, `decoding` reads pixels, `sizes`
+resizes, `encoding` writes, and `transparency` keeps what was transparent.
 """
 
-from jnst.image.decoding import FORMATS, decode, is_pillow, load_image
+from jnst.image.decoding import decode, is_pillow, load_image
 from jnst.image.encoding import (
     IMAGE_SUFFIXES,
     WRITERS,
@@ -18,6 +18,7 @@ from jnst.image.encoding import (
     read_metadata,
     save_image,
 )
+from jnst.image.opening import FORMATS
 from jnst.image.sizes import RESIZE_METHODS, ROUNDINGS, SIDES, fit_shape, resize_image
 from jnst.image.transparency import load_alpha, resize_alpha
 

@@ -1,32 +1,21 @@
-"""Image files to float arrays, whatever Pillow calls the mode.
-
-Files are hostile: only the formats in `FORMATS` are opened, whatever the ending, and
-all that can be wrong with one becomes one line of `ValueError`. To read another
-format, add Pillow's name of it to `FORMATS` and a file of it to the tests.
-"""
+"""Pixels of image files as float arrays, whatever Pillow calls the mode."""
 
 import io
-import itertools
-import os
-import re
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageCms
 
 from jnst.files import StrPath
-from jnst.guesses import did_you_mean, nearest
+from jnst.image.opening import FORMATS, MeaninglessError, open_image
 
 Pixels = Float[np.ndarray, "_ _ 3"]
 SAMPLE_FORMAT = 339
 """TIFF's tag that says whether numbers are unsigned (1), signed (2) or floats (3)."""
-MOST_NAMES = 10_000
-"""Names of a folder that a guess looks through."""
+BAND_PIXELS = 2**20
+"""Pixels that are decoded at a time."""
 
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 ORIENTATIONS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     # The value of EXIF tag 274, and what makes the stored pixels upright.
     1: lambda x: x,
@@ -89,74 +78,6 @@ def upright(image: Image.Image, pixels: np.ndarray) -> np.ndarray:
     return ORIENTATIONS.get(_orientation(image), ORIENTATIONS[1])(pixels)
 
 
-class MeaninglessError(ValueError):
-    """Pixels that were read and cannot be used: nothing is damaged."""
-
-
-def check_there(path: StrPath) -> None:
-    """Raise unless there is a plain file with something in it; opens nothing.
-
-    Raises:
-      FileNotFoundError: If there is none, with a guess at which was meant.
-      ValueError: If it is a folder, a device, a pipe (which would hang), or empty.
-    """
-    name = repr(os.fspath(path))
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"no image file {name}{_instead_of(path)}")
-    if os.path.isdir(path):
-        raise ValueError(f"{name} is a folder, not an image file; name a file in it")
-    if not os.path.isfile(path):
-        raise ValueError(f"{name} is a pipe or a device, not an image file")
-    if os.path.getsize(path) == 0:
-        raise ValueError(f"image file {name} is empty")
-
-
-def _instead_of(path: StrPath) -> str:
-    """Say what to do about a name that is none, for the end of a message."""
-    text = os.fspath(path)
-    if re.match(r"\w+://", text):
-        return ": download it first, only files are read"
-    if os.path.islink(path):
-        return ": it is a link to nothing"
-    folder, name = os.path.split(text)
-    try:
-        with os.scandir(folder or ".") as entries:
-            names = [entry.name for entry in itertools.islice(entries, MOST_NAMES)]
-    except (OSError, ValueError):
-        return ""
-    found = nearest(name, names) if len(name) < 256 else ""
-    return "." + did_you_mean(os.path.join(folder, found)) if found else ""
-
-
-@contextmanager
-def open_image(path: StrPath, formats: tuple[str, ...]) -> Iterator[Image.Image]:
-    """Open a file with Pillow and turn whatever it raises into one clear line."""
-    name = repr(os.fspath(path))
-    check_there(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=formats) as image:
-                yield image
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        limit = Image.MAX_IMAGE_PIXELS
-        message = f"image file {name} has more than {limit} pixels; make it smaller"
-        raise ValueError(message) from error
-    except Image.UnidentifiedImageError as error:
-        message = f"{name} is not an image of a known format ({', '.join(formats)})"
-        raise ValueError(message) from error
-    except PermissionError as error:
-        message = f"image file {name} may not be read; change its permissions"
-        raise ValueError(message) from error
-    except MeaninglessError as error:
-        raise ValueError(f"image file {name} cannot be used: {error}") from error
-    except Exception as error:  # decoders raise nearly anything on damaged files
-        reason = " ".join(ascii(str(error))[1:-1].split()) or type(error).__name__
-        message = f"image file {name} cannot be read, it may be damaged: {reason}"
-        raise ValueError(message) from error
-
-
 def _orientation(image: Image.Image) -> int:
     """Return EXIF's orientation; 1 (upright) if there is none or EXIF is broken."""
     try:
@@ -171,44 +92,75 @@ def _is_unsigned(image: Image.Image) -> bool:
 
 
 def _decode(image: Image.Image) -> np.ndarray:
-    """Pixels of any mode as RGB in [0, 1], float64, not turned yet."""
-    if image.mode.startswith("I;16") or image.mode in FULL_SCALE:
-        return _decode_deep_grey(image)
-    profile = image.info.get("icc_profile")
-    if image.mode == "La":  # alpha multiplied in, of TIFF; Pillow undoes it for RGB
-        image = image.convert("LA")
-    if not image.has_transparency_data:
-        return _to_srgb(image, profile)
-    if image.mode != "LA":
-        image = image.convert("RGBA")
-    alpha = np.asarray(image.getchannel("A"))[..., None] / 255.0
-    if not alpha.any():
+    """Pixels of any mode as RGB in [0, 1], float32, not turned yet; band by band.
+
+    A file of 10 kB may hold 89 million pixels, which are 6 GiB in float64.
+    """
+    deep = image.mode.startswith("I;16") or image.mode in FULL_SCALE
+    decoded = _deep_grey_decoder(image) if deep else _decode_band
+    width, height = image.size
+    rows = max(1, BAND_PIXELS // max(1, width))
+    found, seen = np.empty((height, width, 3), np.float32), False
+    for top in range(0, height, rows):
+        box = 0, top, width, min(top + rows, height)
+        band = image if rows >= height else image.crop(box)
+        found[top : top + rows], shows = decoded(band)
+        seen |= shows
+    if not seen:
         raise MeaninglessError(
             "it is transparent everywhere, so there is nothing to see; save it without "
             "its alpha channel"
         )
+    return found
+
+
+def _decode_band(image: Image.Image) -> tuple[np.ndarray, bool]:
+    """Pixels of 8 bits as RGB in [0, 1], float64; and whether any of them shows."""
+    profile = image.info.get("icc_profile")
+    if image.mode == "La":  # alpha multiplied in, of TIFF; Pillow undoes it for RGB
+        image = image.convert("LA")
+    if not image.has_transparency_data:
+        return _to_srgb(image, profile), True
+    if image.mode != "LA":
+        image = image.convert("RGBA")
+    alpha = np.asarray(image.getchannel("A"))[..., None] / 255.0
     colour = image.convert(image.mode[:-1])
-    return _to_srgb(colour, profile) * alpha + (1.0 - alpha)
+    return _to_srgb(colour, profile) * alpha + (1.0 - alpha), bool(alpha.any())
 
 
-def _decode_deep_grey(image: Image.Image) -> np.ndarray:
-    """Grey of more than 8 bits; a profile is read off at 256 levels between."""
-    grey = np.asarray(image)
-    if image.mode == "I" and _is_unsigned(image):
-        grey = grey.view(np.uint32)  # Pillow takes them for signed
-    grey = grey.astype(np.float64)
-    if not np.isfinite(grey).all():
+def _deep_grey_decoder(
+    image: Image.Image,
+) -> Callable[[Image.Image], tuple[np.ndarray, bool]]:
+    """Return what decodes bands of a grey image of more than 8 bits.
+
+    A profile is read off at 256 levels, with straight lines between.
+    """
+    unsigned = image.mode == "I" and _is_unsigned(image)
+    whole = _deep(image, unsigned)
+    if not np.isfinite(whole).all():
         raise MeaninglessError("it has values that are not finite")
-    scales = FULL_SCALE.get(image.mode, (65535.0,))
-    scale = next((s for s in scales if grey.max() <= s), None)
+    scales, top = FULL_SCALE.get(image.mode, (65535.0,)), float(whole.max())
+    scale = next((s for s in scales if top <= s), None)
     if scale is None:
         raise MeaninglessError(
-            f"its largest value, {grey.max():g}, is above {scales[-1]:g}"
+            f"its largest value, {top:g}, is above {scales[-1]:g}; scale it to [0, 1]"
         )
-    grey = np.clip(grey / scale, 0.0, 1.0)
     levels = np.arange(256, dtype=np.uint8)[None]
     curves = _to_srgb(Image.fromarray(levels), image.info.get("icc_profile"))[0]
-    return np.stack([np.interp(grey, levels[0] / 255.0, c) for c in curves.T], -1)
+
+    def decoded(band: Image.Image) -> tuple[np.ndarray, bool]:
+        grey = np.clip(_deep(band, unsigned).astype(np.float64) / scale, 0.0, 1.0)
+        return np.stack(
+            [np.interp(grey, levels[0] / 255.0, c) for c in curves.T], -1
+        ), True
+
+    return decoded
+
+
+def _deep(image: Image.Image, unsigned: bool) -> np.ndarray:
+    """Values as they are stored; Pillow takes integers without a sign for signed."""
+    grey = np.asarray(image)
+    return grey.view(np.uint32) if unsigned else grey
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> np.ndarray:

@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 
 from jnst.base import check_one_of
 from jnst.files import StrPath, as_json, atomic_write
-from jnst.image.decoding import open_image
+from jnst.image.opening import open_image
 
 METADATA_KEY = "jnst"
 METADATA_BYTES = 1 << 20

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from jnst.files import StrPath
-from jnst.image.decoding import FORMATS, MeaninglessError, open_image, upright
+from jnst.image.decoding import upright
+from jnst.image.opening import FORMATS, MeaninglessError, open_image
 from jnst.image.sizes import resize_image
 
 Opacity = Float[np.ndarray, "_ _"]
