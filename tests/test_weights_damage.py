@@ -195,13 +195,6 @@ def test_an_absurdly_large_array_is_refused_before_it_is_read(tmp_path):
     assert "too large" in refusal(tmp_path / "bomb.h5")
 
 
-def test_a_missing_scipy_is_said_with_what_to_install(tmp_path, monkeypatch):
-    path = tmp_path / "file.mat"
-    formats.matconvnet(path, start_of("matconvnet"))
-    monkeypatch.setitem(__import__("sys").modules, "scipy.io", None)
-    assert "install the extra 'mat'" in refusal(path)
-
-
 def test_a_normalised_file_with_another_preprocessing_is_refused(tmp_path):
     arrays = formats.random_arrays("vgg19")
     named = formats.renamed(arrays, formats.NORMALISED, "{}.{}", (3, 2, 0, 1))

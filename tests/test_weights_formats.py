@@ -363,3 +363,17 @@ def test_a_file_that_is_of_another_network_is_refused(tmp_path):
     write_pth_zip(tmp_path / "other.pth", {"layer1.0.conv1.weight": np.ones((2, 2))})
     with pytest.raises(ValueError, match="no arrays of a VGG.*layer1.0.conv1.weight"):
         read_network(tmp_path / "other.pth")
+
+
+def test_a_packed_matconvnet_file_is_read_and_a_bomb_of_one_is_not(tmp_path):
+    arrays = own_arrays()
+    rows = [{"name": "conv1_1", "type": "conv", "weights": _cell([arrays[k] for k in
+            ("conv1_1.kernel", "conv1_1.bias")])}]  # fmt: skip
+    path = tmp_path / "packed.mat"
+    scipy.io.savemat(path, {"other": 1, "layers": _cell(rows)}, do_compression=True)
+    found = {name: load() for name, load in readers.read_mat(path).items()}
+    np.testing.assert_array_equal(found["conv1_1/filters"], arrays["conv1_1.kernel"])
+    np.testing.assert_array_equal(found["conv1_1/biases"], arrays["conv1_1.bias"])
+    scipy.io.savemat(path, {"layers": np.zeros(10**6)}, do_compression=True)
+    with pytest.raises(ValueError, match="swells"):
+        readers.read_mat(path)

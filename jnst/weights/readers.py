@@ -17,30 +17,11 @@ import numpy as np
 from jnst.files import StrPath, sha256_of
 from jnst.weights import network, recognition
 from jnst.weights.h5_files import read_h5, read_keras
+from jnst.weights.mat_files import read_mat
 from jnst.weights.network import MAX_ELEMENTS, Loader, Network
 from jnst.weights.pickles import leaves, numpy_name, unpickle
 from jnst.weights.sources import SOURCES, PackagedFile
 from jnst.weights.torch_files import read_torch
-
-
-def read_mat(path: Path) -> dict[str, Loader]:
-    """List the convolutions of a MatConvNet file (MATLAB's version 5)."""
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise ValueError(
-            f"{path}: reading .mat files needs SciPy; install the extra 'mat'"
-        ) from error
-    found: dict[str, Loader] = {}
-    with network.refuse_damage(str(path), "not a whole MatConvNet file"):
-        content = loadmat(path, variable_names=["layers"], simplify_cells=True)
-        for row in content["layers"]:
-            if row["type"] == "conv":
-                pair = row.get("weights", (row.get("filters"), row.get("biases")))
-                kernel, bias = np.asarray(pair[0]), np.asarray(pair[1]).reshape(-1)
-                found[f"{row['name']}/filters"] = _at_hand(kernel)
-                found[f"{row['name']}/biases"] = _at_hand(bias)
-    return found
 
 
 def _at_hand(array: np.ndarray) -> Loader:
