@@ -65,11 +65,11 @@ RECORDS = {
     "deep objects": ('{"a":' * DEEP + "1" + "}" * DEEP, "not JSON"),
     "a field of deep lists": (
         '{"recipe": {"scale_steps": ' + "[" * 900 + "]" * 900 + "}}",
-        "scale_steps",
+        "more than 50 deep",
     ),
     "an option of deep lists": (
         of_term(options=[["scale", json.loads("[" * 400 + "1" + "]" * 400)]]),
-        "scale",
+        "more than 50 deep",
     ),
     "more than a megabyte": ('{"a": "' + "x" * 2**20 + '"}', ""),
     "a field that is none": ('{"recipe": {"lerning_rate": 1}}', "'learning_rate'"),

@@ -308,6 +308,7 @@ def test_commands_of_weights_refuse(name, command, capsys, pictures, monkeypatch
     refused(capsys, pictures, arguments, f"bad{ending}", words)
 
 
+@pytest.mark.usefixtures("quicker_compile")
 def test_what_weights_say_of_themselves_reaches_no_terminal(run, pictures, tmp_path):  # noqa: F811
     path = tmp_path / "own.safetensors"
     save_weights(tiny_params(), path, title=f"mine{ESCAPE}", licence=ESCAPE)

@@ -99,9 +99,14 @@ def terms_of(value: Any) -> tuple[Term, ...]:
     return terms if isinstance(terms, tuple) else (terms,)
 
 
-def _check_terms(terms: Sequence[Term]) -> None:
+def check_count(terms: Sequence[Any]) -> None:
+    """Raise `ValueError` for more terms than any run could use."""
     if len(terms) > MOST_TERMS:
         raise ValueError(f"terms must be at most {MOST_TERMS}, got {len(terms)}")
+
+
+def _check_terms(terms: Sequence[Term]) -> None:
+    check_count(terms)
     names = [term.name for term in terms]
     for name in names:
         if names.count(name) > 1:

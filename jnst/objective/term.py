@@ -71,6 +71,7 @@ class Term:
         """Bring values to their types, and raise `ValueError` for what cannot run."""
         _check_name(self.name)
         kind = kind_of(self.loss, name=f"{self.name}_loss")
+        _check_count(self)
         fit_fields(self, prefix=f"{self.name}_")
         _check_layers(self, kind)
         _check_layer_weights(self)
@@ -144,12 +145,15 @@ def _check_name(name: Any) -> None:
         )
 
 
-def _check_layers(term: Term, kind: str) -> None:
-    if len(term.layers) > MOST_LAYERS:
-        count = len(term.layers)
+def _check_count(term: Term) -> None:
+    given = term.layers
+    if isinstance(given, list | tuple) and len(given) > MOST_LAYERS:
         raise ValueError(
-            f"{term.name}_layers must be at most {MOST_LAYERS}, got {count}"
+            f"{term.name}_layers must be at most {MOST_LAYERS}, got {len(given)}"
         )
+
+
+def _check_layers(term: Term, kind: str) -> None:
     if kind in ("style", "content") and not term.layers:
         raise ValueError(f"{term.name}_layers must not be empty")
     if kind == "image" and term.layers:

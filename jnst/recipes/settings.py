@@ -10,6 +10,7 @@ from jnst.base import Options, shown
 from jnst.bounds import Choice
 from jnst.fitting import in_words, item_of, members
 from jnst.image import read_metadata
+from jnst.objective.fields import check_count
 from jnst.objective.term import TERM_FIELDS, Term, split_name
 from jnst.recipes.recipe import HOMES, Recipe, check_field, flat_types
 
@@ -153,6 +154,7 @@ def read_record(document: Mapping[str, Any]) -> Recipe:
     terms = fields.pop("terms", None)
     try:
         if terms is not None:
+            check_count(terms)
             fields["terms"] = tuple(_read_term(each) for each in terms)
         return Recipe(**fields)
     except TypeError as error:
