@@ -62,7 +62,9 @@ def read_mat(path: Path) -> dict[str, Loader]:
     return found
 
 
-def _loader(array: np.ndarray, name: str) -> Loader:
+def _loader(array: Any, name: str) -> Loader:
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"its {name} are no numbers")
     array = array.reshape(-1) if name == "biases" else array
     return Loader(array.shape, functools.partial(np.array, array))
 
