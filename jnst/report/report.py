@@ -96,8 +96,9 @@ def make_report(shown: Shown) -> str:
     times = shown.seconds, shown.compile_seconds
     parts += ["<h2>Run</h2>", facts.run_table(plan.stages, steps, *times)]
     parts.append(facts.version_table())
-    css, js = (own_file("jnst.report", f"report.{end}") for end in ("css", "js"))
-    return make_page(title, "\n".join(parts), css=css, js=js)
+    names = ("report.css", "chart.css", "report.js")
+    css, charts, js = (own_file("jnst.report", name) for name in names)
+    return make_page(title, "\n".join(parts), css=css + charts, js=js)
 
 
 def title_of(plan: Plan) -> str:
