@@ -116,6 +116,8 @@ def test_imports_follow_the_order_of_the_rooms(path):
         ("imageio_ffmpeg", {"image"}),
         ("tensorboardX", {"watching"}),
         ("IPython", {"watching"}),
+        ("gradio", {"app"}),
+        ("uvicorn", {"app"}),
         ("tensorflow", set()),
         ("pickle", {"weights"}),
         ("beartype", set()),

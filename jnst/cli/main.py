@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "examine": ("examine:examine", "Report on one loss: is it right, what is it like?"),
     "plan": ("plan:plan", "Say before a run what it needs, and what would fit."),
     "bench": ("bench:bench", "Measure speed on this machine's device."),
+    "app": ("app:app", "Serve a page in the browser, on this machine alone."),
     "features": ("features:features", "Draw feature maps and Gram matrices."),
     "recipes": ("catalogue:recipes", "List recipes, or show one."),
     "losses": ("catalogue:losses", "List losses, or show one."),
