@@ -60,6 +60,24 @@ def quick_peaks():
         yield
 
 
+@pytest.fixture(scope="module")
+def chromium():
+    """Headless Chromium of the system; tests that ask for it are skipped without it.
+
+    Of a file's scope: playwright's loop must not run while others use asyncio.
+    """
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("needs chromium, as in `apt-get install chromium`")
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
 @pytest.fixture(scope="session")
 def vgg19():
     """A VGG19 of four channels a layer, with Caffe's preprocessing."""
