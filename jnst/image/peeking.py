@@ -3,7 +3,8 @@
 import numpy as np
 
 from jnst.files import StrPath
-from jnst.image.decoding import FORMATS, decode, open_image
+from jnst.image.decoding import decode
+from jnst.image.opening import FORMATS, open_image
 from jnst.image.sizes import fit_shape, resize_image
 
 
