@@ -192,6 +192,16 @@ def test_time_is_taken_from_a_benchmark_by_pixels(tmp_path):
         pace.from_results(path, half, target(), 64)
 
 
+def test_what_an_older_benchmark_does_not_tell_is_no_difference(tmp_path):
+    plan = planned()
+    path = bench_file(tmp_path / "b.json", optimizer=plan.recipe.optimizer)
+    document = json.loads(path.read_text())
+    for row in document["rows"]:
+        del row["precision"]
+    write_json(path, document)
+    assert pace.from_results(path, plan, target(), 128).at(128**2) == 1e-3
+
+
 def test_a_step_at_best_is_at_the_peak_of_the_chip():
     plan = planned(convolution="xla", precision="default")
     known = target()._replace(kind="TPU v4")

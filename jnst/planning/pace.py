@@ -103,7 +103,9 @@ def from_results(path: str | Path, plan: Plan, target: Target, side: int) -> Pac
     rows = [
         row
         for row in document["rows"]
-        if row.get("step_ms") and all(row[name] == own[name] for name in SAME)
+        if row.get("step_ms")
+        # What an older file does not tell is no difference, as for `--against`.
+        and all(row.get(name) in (None, own[name]) for name in SAME)
     ]
     if not rows:
         raise ValueError(f"{str(path)!r} has no row of {own}")
