@@ -50,6 +50,14 @@ def available_bytes() -> int | None:
     return min(found, default=None)
 
 
+def container_bytes() -> int | None:
+    """Return the memory that the container may have; None without such a limit."""
+    machine = _numbers("/proc/meminfo").get("MemTotal:", 0) * 1024
+    texts = [_read(f"{folder}/memory.{limit}").strip() for folder, limit, *_ in CGROUPS]
+    limits = [int(text) for text in texts if text.isdigit()]
+    return min((each for each in limits if each < machine), default=None)
+
+
 def resident_bytes() -> int | None:
     """Return what this process has in memory now; None where Linux does not say."""
     return _own("VmRSS:")

@@ -33,8 +33,12 @@ ASKED = {
 TIMEOUT_S = 10
 
 
-def _query(names: list[str]) -> list[list[str]]:
-    """Ask NVIDIA's driver, a line a GPU; nothing where there is none."""
+def asked_of_driver(names: list[str]) -> list[list[str]]:
+    """Ask NVIDIA's driver, a line a GPU; nothing where there is none.
+
+    Args:
+      names: As `nvidia-smi --help-query-gpu` lists them.
+    """
     command = ["nvidia-smi", f"--query-gpu={','.join(names)}"]
     command += ["--format=csv,noheader,nounits"]
     how: dict[str, Any] = {"capture_output": True, "text": True, "timeout": TIMEOUT_S}
@@ -54,7 +58,7 @@ def _number(text: str) -> float | None:
 
 def gpus() -> list[Found]:
     """Return clocks, power and temperature of every NVIDIA GPU, as its driver tells."""
-    rows = [map(_number, row) for row in _query(list(ASKED))]
+    rows = [map(_number, row) for row in asked_of_driver(list(ASKED))]
     return [
         {k: v for k, v in zip(ASKED.values(), row, strict=True) if v is not None}
         for row in rows
@@ -102,5 +106,7 @@ def surroundings() -> Found:
             continue
     set_ = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     found["variables"] = set_
-    driver = _query(["driver_version"]) if jax.default_backend() == "gpu" else []
+    driver = (
+        asked_of_driver(["driver_version"]) if jax.default_backend() == "gpu" else []
+    )
     return found | ({"driver": driver[0][0]} if driver else {})

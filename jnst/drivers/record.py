@@ -21,11 +21,17 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
+def cores() -> int | None:
+    """Return how many cores this process may use, as far as the system tells."""
+    allowed = getattr(os, "sched_getaffinity", None)  # of Linux
+    return len(allowed(0)) if allowed else os.cpu_count()
+
+
 def device() -> str:
     """Name the device that JAX computes on."""
     first = jax.devices()[0]
     if first.platform == "cpu":
-        return f"cpu ({platform.machine()}, {os.cpu_count()} cores)"
+        return f"cpu ({platform.machine()}, {cores()} cores)"
     return f"{first.platform} ({first.device_kind})"
 
 
