@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("score:score", "Judge results by published metrics."),
     "examine": ("examine:examine", "Report on one loss: is it right, what is it like?"),
     "plan": ("plan:plan", "Say before a run what it needs, and what would fit."),
+    "reproduce": ("reproduce:reproduce", "Make a picture again, and compare."),
     "doctor": ("doctor:doctor", "Look whether all is well here."),
     "bench": ("bench:bench", "Measure speed on this machine's device."),
     "app": ("app:app", "Serve a page in the browser, on this machine alone."),

@@ -36,7 +36,8 @@ def new_bar(**given: Any) -> Any:
 def watchers_of(outputs: "Outputs") -> "list[Watcher]":
     """Return who watches a run: the bar, and those that write its files."""
     reading, save = keep_alpha(outputs.alpha)
-    found = [show_bar(), reading, keep_picture(outputs.image, save)]
+    keeping = keep_picture(outputs.image, save, outputs.metadata)
+    found = [show_bar(), reading, keeping]
     if outputs.save_every:
         found.append(save_often(outputs.image, outputs.save_every, save))
     if outputs.history:
@@ -118,8 +119,8 @@ def concluded(result: "Result", balancing: list[str]) -> list[str]:
     ]
 
 
-def keep_picture(path: str, save: Save) -> "Watcher":
-    """Write the picture with its record and name it on standard output.
+def keep_picture(path: str, save: Save, metadata: bool) -> "Watcher":
+    """Write the picture, with its record if asked, and name it on standard output.
 
     Where a run is interrupted the image so far is kept, and the last good one where its
     loss stops being finite.
@@ -133,7 +134,7 @@ def keep_picture(path: str, save: Save) -> "Watcher":
         latest[:] = [progress.image]
 
     def finish(result: "Result") -> None:
-        save(path, result.image, metadata=document(result))
+        save(path, result.image, metadata=document(result) if metadata else None)
         click.echo(path)
 
     def close(error: BaseException | None) -> None:

@@ -15,7 +15,8 @@ from jnst.cli.watching import Watching, checked, files_of, watching_from
 class Outputs(NamedTuple):
     """Where a run's results go, and whether what is there may be replaced.
 
-    `alpha` is the picture whose transparency is kept, if any.
+    `alpha` is the picture whose transparency is kept, if any; `metadata` says whether
+    the picture tells how it was made.
     """
 
     image: str
@@ -25,6 +26,7 @@ class Outputs(NamedTuple):
     overwrite: bool
     watching: Watching
     alpha: str | None = None
+    metadata: bool = True
 
 
 RUN_OPTIONS = (
@@ -59,6 +61,11 @@ RUN_OPTIONS = (
         "--devices",
         metavar="N|RxC",
         help="Split rows over N devices, or rows x columns.",
+    ),
+    click.option(
+        "--strip-metadata",
+        is_flag=True,
+        help="Write a picture that does not tell how it was made.",
     ),
     click.option("--overwrite", is_flag=True, help="Replace files that exist."),
     click.option("--force", is_flag=True, help="Try what cannot fit the memory."),

@@ -65,6 +65,7 @@ def transfer(
     coordinator: str | None = None,
     processes: int | None = None,
     process_id: int | None = None,
+    strip_metadata: bool = False,
     overwrite: bool = False,
     force: bool = False,
     alpha: str | None = None,
@@ -73,7 +74,8 @@ def transfer(
     """Check everything, run, and write what was asked for."""
     team = team_of(coordinator, processes, process_id)
     watch = Watching(**watching)
-    outputs = Outputs(output, history, plot, save_every, overwrite, watch, alpha)
+    how = watch, alpha, not strip_metadata
+    outputs = Outputs(output, history, plot, save_every, overwrite, *how)
     if not process_id:  # the first writes, and may have begun to
         outputs = check_outputs(outputs)
         check_apart([output, history, plot, watch.animation], [content, *styles])

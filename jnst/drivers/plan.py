@@ -89,6 +89,7 @@ class Plan:
             "styles": [style.about for style in self.styles],
             "blend": self.blend,
             "init": self.init,
+            "devices": None if self.mesh is None else list(self.mesh.devices.shape),
         }
 
 

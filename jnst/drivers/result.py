@@ -71,13 +71,16 @@ class Result:
     weights: dict[str, str]
     inputs: dict[str, Any]
 
-    def save(self, path: StrPath, *, alpha: StrPath | None = None) -> None:
+    def save(
+        self, path: StrPath, *, alpha: StrPath | None = None, metadata: bool = True
+    ) -> None:
         """Write the picture; a PNG carries recipe, inputs, weights and versions.
 
         Args:
           path: A file whose ending says the format; it is replaced.
           alpha: A picture, usually the content, whose transparency is kept: resized as
             the content was. None, or a picture without any, for an opaque one.
+          metadata: Whether it carries them. Without, nobody can tell how it was made.
 
         Raises:
           FileNotFoundError: If there is no such picture.
@@ -95,7 +98,8 @@ class Result:
         shape = self.image.shape[0], self.image.shape[1]
         if found is not None:
             found = resize_alpha(found, shape, method=self.recipe.schedule.resize)
-        save_image(path, self.image, metadata=document(self), alpha=found)
+        about = document(self) if metadata else None
+        save_image(path, self.image, metadata=about, alpha=found)
 
     def each(self) -> "list[Result]":
         """Split a batch into its pictures; one picture is a list of itself."""
@@ -106,7 +110,7 @@ class Result:
                 self,
                 image=image,
                 history={k: v[n] for k, v in self.history.items()},
-                inputs=_inputs(self.inputs, n),
+                inputs=_inputs(self.inputs, n, len(self.image)),
             )
             for n, image in enumerate(self.image)
         ]
@@ -128,7 +132,8 @@ class Result:
         )
 
 
-def _inputs(inputs: dict[str, Any], n: int) -> dict[str, Any]:
+def _inputs(inputs: dict[str, Any], n: int, count: int) -> dict[str, Any]:
     """Tell the inputs of the n-th picture of a batch: its own of a list of contents."""
-    content = inputs["content"]
-    return {**inputs, "content": content[n] if isinstance(content, list) else content}
+    content, of = inputs["content"], {"batch": [n, count]}
+    content = content[n] if isinstance(content, list) else content
+    return {**inputs, "content": content, **of}

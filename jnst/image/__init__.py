@@ -5,7 +5,7 @@ is the only user of Pillow: `opening` opens files, `decoding` reads pixels, `siz
 resizes, `encoding` writes, and `transparency` keeps what was transparent.
 """
 
-from jnst.image.decoding import decode, is_pillow, load_image
+from jnst.image.decoding import decode, is_pillow, levels_of, load_image
 from jnst.image.encoding import (
     IMAGE_SUFFIXES,
     WRITERS,
@@ -38,6 +38,7 @@ __all__ = [
     "fit_shape",
     "is_image_array",
     "is_pillow",
+    "levels_of",
     "load_alpha",
     "load_image",
     "read_metadata",

@@ -58,6 +58,23 @@ def load_image(path: StrPath) -> Pixels:
         return decode(image)
 
 
+def levels_of(path: StrPath) -> np.ndarray:
+    """Return a file's colours as they are stored, 8 bits each, for comparing files.
+
+    Args:
+      path: An image file, see `load_image`.
+
+    Returns:
+      [height, width, 3], whatever is transparent.
+
+    Raises:
+      FileNotFoundError: If there is no such file.
+      ValueError: As `load_image` raises it.
+    """
+    with open_image(path, FORMATS) as image:
+        return np.asarray(image.convert("RGB"))
+
+
 def is_pillow(image: object) -> bool:
     """Tell whether something is a `PIL.Image.Image`."""
     return isinstance(image, Image.Image)

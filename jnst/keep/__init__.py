@@ -1,0 +1,1 @@
+"""Nothing lost: checkpoints, and pictures made again."""
