@@ -217,11 +217,14 @@ def test_arrays_cannot_be_found_and_that_is_said(plain, tmp_path, capsys):
     assert "content came as an array" in line and "Recipe.from_png" in line
 
 
-def test_a_picture_of_a_batch_says_so(plain):
+def test_a_batch_and_devices_that_are_not_here_are_said(plain, monkeypatch):
     document = read_document(plain[0]) | {"batch": [1, 3], "devices": [1, 2, 1]}
     told = read_told(document, where="x")
-    assert "one of a batch" in reproduce._notes(told)[0]
-    assert reproduce._devices(told) == "2x1"
+    batch, devices = reproduce._notes(told)
+    assert "one of a batch" in batch and "was made on 2 devices, now on one" in devices
+    assert reproduce._devices(told) is None
+    monkeypatch.setattr(reproduce.jax, "device_count", lambda: 2)
+    assert reproduce._devices(told) == "2x1" and len(reproduce._notes(told)) == 1
 
 
 HOSTILE = [

@@ -1,11 +1,13 @@
 """Make a picture again from what it tells of itself, and say how equal the two are."""
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jnst.drivers.plan import Plan, Request, make_plan
@@ -80,10 +82,13 @@ def _document(path: StrPath) -> dict[str, Any]:
 
 def _notes(told: Told) -> list[str]:
     """Say what of a run is not made again as it was."""
-    batch = told.document.get("batch")
+    batch, notes = told.document.get("batch"), []
     if isinstance(batch, list) and len(batch) == 2:
-        return ["it was one of a batch, and is made alone: last digits may differ"]
-    return []
+        notes.append("it was one of a batch, and is made alone: last digits may differ")
+    if told.devices is not None and _devices(told) is None:
+        count = math.prod(told.devices)
+        notes.append(f"it was made on {count} devices, now on one: last digits differ")
+    return notes
 
 
 def run_again(
@@ -120,10 +125,14 @@ def run_again(
 
 
 def _devices(told: Told) -> str | None:
-    """Return on how many devices one picture was, as a user asks for them."""
-    if told.devices is None or told.devices[1] * told.devices[2] == 1:
+    """Return on how many devices one picture was, as a user asks for them.
+
+    None for one, or where so many are not here.
+    """
+    sides = told.devices[1:] if told.devices else (1, 1)
+    if not 1 < math.prod(sides) <= jax.device_count():
         return None
-    return f"{told.devices[1]}x{told.devices[2]}"
+    return f"{sides[0]}x{sides[1]}"
 
 
 def _shape(told: Told, given: Mapping[str, Any]) -> tuple[int, int] | None:
