@@ -1,7 +1,9 @@
 """A report in a browser: nothing leaves, nothing fails, and the slider moves."""
 
+import gc
 import json
 import shutil
+import warnings
 
 import pytest
 from pages import HOSTILE
@@ -47,6 +49,10 @@ def browser():
         found = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield found
         found.close()
+    del driver, found
+    with warnings.catch_warnings():  # pipes that playwright leaves to the collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture
