@@ -226,6 +226,7 @@ def run(
     from tqdm import tqdm
 
     from jnst.bench.session import case_name, run_cases
+    from jnst.cli.stopping import settle
 
     rows: list[Row] = []
     traces: list[Path] = []
@@ -259,6 +260,7 @@ def run(
     except KeyboardInterrupt:
         if not rows:
             raise
+        settle()
     finally:
         bar.close()
     return rows, traces

@@ -1,9 +1,5 @@
 """`jnst bench --ab`: two versions in turn, each in processes of its own."""
 
-import contextlib
-import signal
-import sys
-from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -11,20 +7,6 @@ import click
 Document = dict[str, Any]
 Runs = dict[str, list[Document]]
 """Documents by side, "before" and "now", and round."""
-
-
-@contextlib.contextmanager
-def tidy_end() -> Iterator[None]:
-    """Leave the block in order, as after Ctrl-C, when the process is terminated."""
-
-    def leave(*_: Any) -> None:
-        sys.exit(143)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def run_ab(options: dict[str, Any]) -> int:
@@ -46,6 +28,7 @@ def run_ab(options: dict[str, Any]) -> int:
     from jnst.cli.bench_compare import handed_on
     from jnst.cli.bench_results import line_of
     from jnst.cli.main import fail
+    from jnst.cli.stopping import settle
 
     runs: dict[str, list[Document]] = {"before": [], "now": []}
     rounds = options["rounds"]
@@ -60,7 +43,7 @@ def run_ab(options: dict[str, Any]) -> int:
             keep(document_of(runs, options), options)
 
     try:
-        with tidy_end(), other_version(options["ab"]) as other:
+        with other_version(options["ab"]) as other:
             versions = {"before": other, "now": this_version()}
             run_in_turn(versions, handed_on(), rounds, show_run)
     except ChildProcessError as error:
@@ -68,6 +51,7 @@ def run_ab(options: dict[str, Any]) -> int:
     except KeyboardInterrupt:
         if not all(runs.values()):
             raise
+        settle()
     return finish(runs, options)
 
 
@@ -96,6 +80,7 @@ def finish(runs: Runs, options: dict[str, Any]) -> int:
     from jnst.bench.against import is_slower
     from jnst.cli.bench_results import show, write
     from jnst.cli.main import fail
+    from jnst.cli.stopping import end
 
     document = document_of(runs, options)
     plotted = [
@@ -107,6 +92,7 @@ def finish(runs: Runs, options: dict[str, Any]) -> int:
     show(document, [], as_json=options["as_json"])
     ab, asked = document["ab"], options["rounds"]
     if ab["rounds"] < asked:
-        return fail(f"interrupted: {ab['rounds']} of {asked} rounds are measured", 130)
+        word, code = end()
+        return fail(f"{word}: {ab['rounds']} of {asked} rounds are measured", code)
     failed = any("error" in row for row in document["rows"])
     return 1 if failed or is_slower(ab["rows"]) else 0

@@ -216,8 +216,10 @@ def ended(document: dict[str, Any], slower: bool, cases: int) -> int:
       cases: How many were asked for.
     """
     from jnst.cli.main import fail
+    from jnst.cli.stopping import end
 
     rows = document["rows"]
     if len(rows) < cases:
-        return fail(f"interrupted: {len(rows)} of {cases} cases are measured", 130)
+        word, code = end()
+        return fail(f"{word}: {len(rows)} of {cases} cases are measured", code)
     return 1 if slower or any("error" in row for row in rows) else 0

@@ -1,15 +1,17 @@
 """`jnst`: the group of commands, and how errors become one line and an exit code.
 
-Exit codes: 0 done; 1 the run failed; 2 bad input; 130 interrupted. Commands are
-imported when called, so that `jnst --help` needs no JAX.
+Exit codes: 0 done; 1 the run failed; 2 bad input; 130 interrupted; 143 terminated.
+Commands are imported when called, so that `jnst --help` needs no JAX.
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 import click
 
+from jnst.cli import stopping
 from jnst.cli.mistypes import no_such_command, no_such_option
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -91,11 +93,21 @@ def fail(message: object, code: int) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    with stopping.listening():
+        code = _main(arguments)
+        if arguments is None and stopping.has_come():
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)  # XLA's threads still compute, and would crash in an exit
+        return code
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     try:
         code = cli.main(args=arguments, prog_name="jnst", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except (click.Abort, KeyboardInterrupt):
-        return fail("interrupted", 130)
+        return fail(*stopping.end())
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return 2

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -71,6 +71,7 @@ def together(
       The exit code: 1 where another process was lost.
     """
     from jnst.cli.main import fail
+    from jnst.cli.stopping import end, has_come
     from jnst.scale.processes import LostWorkerError, joined
     from jnst.watching.watcher import watched
 
@@ -80,7 +81,16 @@ def together(
         with joined(team) as first, watched(watchers() if first else []) as shows:
             work(shows)
     except LostWorkerError as error:
-        fail(error, 1)
-        sys.stderr.flush()
-        os._exit(1)  # else JAX waits for the lost one
+        # All were told to end, and another was the first to do so.
+        _leave(fail(*end()) if has_come() else fail(error, 1))
+    except KeyboardInterrupt:
+        if team is None:
+            raise
+        _leave(fail(*end()))
     return 0
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process at once, else JAX waits for the others."""
+    sys.stderr.flush()
+    os._exit(code)

@@ -76,6 +76,8 @@ def joined(team: Team | None) -> Iterator[bool]:
         return
     check_team(team)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    # It would take SIGTERM away from Python and let a run go on.
+    jax.config.update("jax_enable_preemption_service", False)
     known = {} if team.coordinator == AUTO else {"coordinator_address": team[0]}
     known |= {"num_processes": team.size, "process_id": team.number}
     limits = {
