@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from jnst.drivers.result import Result as Result
     from jnst.drivers.transfer import stylize as stylize
     from jnst.examining.report import examine as examine
+    from jnst.keep.saving import load as load
+    from jnst.keep.saving import save as save
     from jnst.loop.history import NonFiniteLossError as NonFiniteLossError
     from jnst.loop.iterate import Event as Event
     from jnst.loop.iterate import iterate as iterate
@@ -58,6 +60,8 @@ _HOMES = {
     "coarse_to_fine": "drivers.objectives",
     "disagree": "drivers.disagree",
     "examine": "examining.report",
+    "save": "keep.saving",
+    "load": "keep.saving",
     "features": "drivers.objectives",
     "show_progress": "watching.notebook",
     "load_weights": "weights",

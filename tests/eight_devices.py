@@ -10,17 +10,21 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 
 import json
 import re
+import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from kept import SHALLOW as SHALLOW_RUN
+from kept import assert_same, gone_on, make_inputs, stopped
 from tiny import picture
 
 import jnst
 from jnst.bench.collectives import collectives
 from jnst.bench.networks import random_params
 from jnst.cli.main import main
+from jnst.keep.keeper import Keeper
 from jnst.loop.step import _compiled
 from jnst.planning import forecast
 from jnst.planning.needs import Needs
@@ -187,6 +191,27 @@ def test_members_of_a_sweep_run_on_devices_of_their_own(vgg19, devices, members)
         assert a["learning_rate"] == b["learning_rate"] and not b.get("error")
         np.testing.assert_allclose(b["image"], a["image"], rtol=0, atol=1e-4)
         np.testing.assert_allclose(b["loss"], a["loss"], rtol=1e-4)
+
+
+def test_a_split_run_goes_on_to_the_same_bits(tmp_path):
+    """On one device it goes on to the same to rounding; a batch on both axes."""
+    content, style = make_inputs(tmp_path)
+    asked = SHALLOW_RUN | {"weights": str(tmp_path / "t.safetensors"), "size_px": 24}
+    asked |= {"convolution": "xla", "epsilon": 1e-4, "init": "noise", "devices": 8}
+    expected = jnst.stylize(content, style, **asked)
+    output = tmp_path / "o.png"
+    stopped(7, output, content, style, **asked)
+    shutil.copytree(f"{output}.checkpoint", tmp_path / "one.png.checkpoint")
+    assert_same(gone_on(output, content, style, **asked)[0], expected)
+    with Keeper(tmp_path / "one.png", other_devices=True) as keeper:
+        one = jnst.stylize(content, style, keeper=keeper, **asked | {"devices": None})
+        assert keeper.begun == 7
+    np.testing.assert_allclose(one.image, expected.image, rtol=0, atol=1e-4)
+    several = [picture(24, 20, seed) for seed in range(4)]
+    asked |= {"devices": "4x2", "size_px": None}
+    expected = jnst.stylize(several, style, **asked)
+    stopped(3, output, several, style, **asked)
+    assert_same(gone_on(output, several, style, **asked)[0], expected)
 
 
 def test_a_plan_of_a_split_run_is_of_the_network_that_it_runs(monkeypatch):

@@ -231,7 +231,8 @@ def test_flax_is_confined_to_the_network_itself():
 PUBLIC = """
 BACKBONES Event Method NonFiniteLossError OPTIMIZERS Objective Progress RECIPES Recipe
 Result State Term coarse_to_fine disagree examine features init iterate keep_programs
-load_weights losses make_objective metrics show_progress shown step study stylize sweep
+load load_weights losses make_objective metrics save show_progress shown step study
+stylize sweep
 """.split()
 
 

@@ -100,6 +100,34 @@ def test_a_lost_process_ends_the_run_in_one_line_and_leaves_the_files(folder):
         assert load_image(saved).shape == (24, 20, 3)
 
 
+@pytest.mark.slow
+def test_a_process_that_is_terminated_ends_and_so_does_the_other(folder):
+    more, port = ("--steps", 1_000_000, "--save-every", 20), free_port()
+    first, other = (start(folder, "term.png", port, n, *more) for n in (0, 1))
+    until = time.monotonic() + SECONDS
+    while not list(folder.glob("term_*")) and time.monotonic() < until:
+        time.sleep(0.1)
+    other.send_signal(signal.SIGTERM)
+    _, said = other.communicate(timeout=SECONDS)
+    assert other.returncode == 143 and "jnst: error: terminated" in said, said
+    _, said = first.communicate(timeout=SECONDS)
+    assert first.returncode == 1 and "Traceback" not in said, said
+
+
+@pytest.mark.slow
+def test_processes_that_are_all_terminated_keep_the_picture(folder):
+    more, port = ("--steps", 1_000_000, "--save-every", 20), free_port()
+    both = [start(folder, "all.png", port, n, *more) for n in (0, 1)]
+    until = time.monotonic() + SECONDS
+    while not list(folder.glob("all_*")) and time.monotonic() < until:
+        time.sleep(0.1)
+    for each in both:
+        each.send_signal(signal.SIGTERM)
+    said = [each.communicate(timeout=SECONDS)[1] for each in both]
+    assert [each.returncode for each in both] == [143, 143], said
+    assert load_image(folder / "all.png").shape == (24, 20, 3)
+
+
 @pytest.mark.parametrize(
     ("team", "message"),
     [

@@ -12,9 +12,10 @@ import pytest
 from conftest import PROGRAMS
 from tiny import picture, tiny_params
 
-from jnst.cli import progress, stopping
+from jnst.cli import progress, stopping, transfer
 from jnst.cli.main import main
 from jnst.image import load_image, save_image
+from jnst.watching.watcher import Watcher
 from jnst.weights import save_weights
 
 pytestmark = pytest.mark.usefixtures("quicker_compile")
@@ -47,15 +48,17 @@ def common(tiny, *more):
 
 def signalled(monkeypatch, number, *, after):
     """Sends this process a signal at the n-th event of a run."""
-    events, update = [], progress.Reporter.update
+    events, usual = [], transfer.watchers_of
 
-    def hear(self, now):
-        update(self, now)
+    def hear(now):
         events.append(now)
         if len(events) == after:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(progress.Reporter, "update", hear)
+    def watchers(outputs):
+        return [*usual(outputs), Watcher(update=hear)]
+
+    monkeypatch.setattr(transfer, "watchers_of", watchers)
     return events
 
 
@@ -78,15 +81,15 @@ def test_a_signal_keeps_the_picture_so_far(
 def test_a_second_signal_does_not_break_the_writing(
     tiny, pictures, monkeypatch, capsys
 ):
-    save = progress.Reporter._save
+    _, save = progress.keep_alpha(None)
 
-    def slow(self, *arguments):
+    def slow(*arguments, **options):
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
         time.sleep(1.2)  # longer than a signal that is lost waits to be raised again
-        save(self, *arguments)
+        save(*arguments, **options)
 
-    monkeypatch.setattr(progress.Reporter, "_save", slow)
+    monkeypatch.setattr(progress, "keep_alpha", lambda path: (Watcher(), slow))
     signalled(monkeypatch, signal.SIGTERM, after=1)
     command = ["stylize", *pictures, "-o", "o.png", "--steps", "1000000"]
     assert main([*command, *common(tiny)]) == 143

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     # Name: (module and attribute, line of help).
     "stylize": ("transfer:stylize", "Give a photograph the style of a painting."),
     "texture": ("transfer:texture", "Make a new texture like a picture."),
+    "resume": ("resume:resume", "Go on with a run that was stopped."),
     "demo": ("demo:demo", "Stylise the picture pair that jnst brings along."),
     "compare": ("compare:compare", "Put style losses side by side."),
     "study": ("study:study", "Compare methods on many pictures, with statistics."),

@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+OWN_FILES = "jnst.own"
+"""Where a context says which files were imported, by option."""
+
 
 def import_rows(path: str, what: str) -> None:
     """Import one Python file, which adds its rows to the tables.
@@ -52,6 +55,7 @@ def _rows_from(option: str, what: str) -> Callable[[Any], Any]:
     def read(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
         if value:
             import_rows(value, what)
+            ctx.meta.setdefault(OWN_FILES, []).append((option, value))
 
     return click.option(
         option,

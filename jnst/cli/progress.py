@@ -1,12 +1,14 @@
 """What a run shows while it goes on, and the files it leaves, as watchers of it."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jnst.cli import watching
+from jnst.cli.stopping import has_come
 from jnst.cli.transparent import Save, keep_alpha
 
 if TYPE_CHECKING:
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from jnst.drivers.plan import Plan
     from jnst.drivers.result import Progress, Result
     from jnst.watching.watcher import Watcher
+
+Write = Callable[[Any, Callable[[Any], Any]], None]
+"""Writes a file at a path by a function of a path."""
 
 
 def new_bar(**given: Any) -> Any:
@@ -36,19 +41,29 @@ def new_bar(**given: Any) -> Any:
 def watchers_of(outputs: "Outputs") -> "list[Watcher]":
     """Return who watches a run: the bar, and those that write its files."""
     reading, save = keep_alpha(outputs.alpha)
-    keeping = keep_picture(outputs.image, save, outputs.metadata)
-    found = [show_bar(), reading, keeping]
+    keeper = outputs.keeper
+    write: Write = keeper.write if keeper else lambda path, by: by(path)
+
+    def noted(path: Any, image: Any, *, metadata: Any = None) -> None:
+        write(path, lambda to: save(to, image, metadata=metadata))
+
+    keeping = keep_picture(outputs.image, noted, outputs.metadata)
+    found = [show_bar(keeper), reading, keeping]
     if outputs.save_every:
-        found.append(save_often(outputs.image, outputs.save_every, save))
+        found.append(save_often(outputs.image, outputs.save_every, noted))
     if outputs.history:
-        found.append(write_history(outputs.history))
+        found.append(write_history(outputs.history, write))
     if outputs.plot:
-        found.append(draw_history(outputs.plot))
+        found.append(draw_history(outputs.plot, write))
     return [*found, *watching.watchers_of(outputs.watching)]
 
 
-def show_bar() -> "Watcher":
-    """Show a progress bar on standard error, and what a run is and took."""
+def show_bar(keeper: Any = None) -> "Watcher":
+    """Show a progress bar on standard error, and what a run is and took.
+
+    Args:
+      keeper: What keeps the run, and tells of it above the bar; None for nothing.
+    """
     from jnst.watching.watcher import Watcher
 
     balancing: list[str] = []
@@ -58,6 +73,8 @@ def show_bar() -> "Watcher":
         bar_format="{desc}: {n_fmt} steps [{elapsed}]",
         leave=False,
     )
+    if keeper is not None:
+        keeper.tell = lambda line: bar.write(line, file=sys.stderr)
 
     def start(plan: "Plan") -> None:
         for line in introduced(plan):
@@ -67,6 +84,8 @@ def show_bar() -> "Watcher":
         bar.leave, bar.delay, bar.bar_format, bar.desc = True, 0, None, "compiling"
         bar.total = sum(stage.steps for stage in plan.stages)
         bar.reset(bar.total)
+        if keeper is not None:
+            bar.n = bar.initial = keeper.begun
 
     def update(progress: "Progress") -> None:
         height, width = progress.shape
@@ -139,7 +158,8 @@ def keep_picture(path: str, save: Save, metadata: bool) -> "Watcher":
 
     def close(error: BaseException | None) -> None:
         image = getattr(error, "image", None)
-        if isinstance(error, KeyboardInterrupt) and latest:
+        ended = isinstance(error, KeyboardInterrupt) or has_come()
+        if error and ended and latest:
             image = latest[0]
         if image is not None:
             save(path, image)
@@ -162,14 +182,15 @@ def save_often(path: str, every: int, save: Save) -> "Watcher":
     return Watcher(update=update)
 
 
-def write_history(path: str) -> "Watcher":
+def write_history(path: str, write: Write) -> "Watcher":
     """Write the losses of all steps as JSON, of a run that failed too."""
     from jnst.drivers.record import document, with_history
     from jnst.files import write_json
     from jnst.watching.watcher import Watcher
 
     def finish(result: "Result") -> None:
-        write_json(path, with_history(document(result), result.history))
+        about = with_history(document(result), result.history)
+        write(path, lambda to: write_json(to, about))
         click.echo(path)
 
     def close(error: BaseException | None) -> None:
@@ -180,13 +201,14 @@ def write_history(path: str) -> "Watcher":
     return Watcher(finish=finish, close=close)
 
 
-def draw_history(path: str) -> "Watcher":
+def draw_history(path: str, write: Write) -> "Watcher":
     """Plot the losses of all steps."""
     from jnst.plots import plot_history
     from jnst.watching.watcher import Watcher
 
     def finish(result: "Result") -> None:
-        plot_history(path, result.history, title=result.inputs["recipe_name"] or "")
+        title = result.inputs["recipe_name"] or ""
+        write(path, lambda to: plot_history(to, result.history, title=title))
         click.echo(path)
 
     return Watcher(finish=finish)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from jnst.cli.keeping import KEEP_OPTIONS
 from jnst.cli.own import losses_from, optimizer_from
 from jnst.cli.processes import processes_from
 from jnst.cli.watching import Watching, checked, files_of, watching_from
@@ -16,7 +17,7 @@ class Outputs(NamedTuple):
     """Where a run's results go, and whether what is there may be replaced.
 
     `alpha` is the picture whose transparency is kept, if any; `metadata` says whether
-    the picture tells how it was made.
+    the picture tells how it was made; `keeper` keeps the run.
     """
 
     image: str
@@ -27,6 +28,7 @@ class Outputs(NamedTuple):
     watching: Watching
     alpha: str | None = None
     metadata: bool = True
+    keeper: Any = None
 
 
 RUN_OPTIONS = (
@@ -68,6 +70,7 @@ RUN_OPTIONS = (
         help="Write a picture that does not tell how it was made.",
     ),
     click.option("--overwrite", is_flag=True, help="Replace files that exist."),
+    *KEEP_OPTIONS,
     click.option("--force", is_flag=True, help="Try what cannot fit the memory."),
     watching_from,
     processes_from,
@@ -116,10 +119,15 @@ def check_outputs(outputs: Outputs) -> Outputs:
     paths = [Path(name).absolute() for name in names if name]
     if len(set(paths)) < len(paths):
         raise ValueError("picture, history, plot and the like must be different files")
+    for found in () if outputs.overwrite else saved_on_the_way(outputs):
+        raise ValueError(f"{str(found)!r} exists already; use --overwrite")
+    return outputs._replace(watching=watching)
+
+
+def saved_on_the_way(outputs: Outputs) -> list[Path]:
+    """List the pictures of --save-every that are there already."""
     path = Path(outputs.image)
     pattern = rf"{re.escape(path.stem)}_\d{{6}}{re.escape(path.suffix)}"
-    if outputs.save_every and not outputs.overwrite:
-        for found in path.parent.iterdir():
-            if re.fullmatch(pattern, found.name):
-                raise ValueError(f"{str(found)!r} exists already; use --overwrite")
-    return outputs._replace(watching=watching)
+    if not outputs.save_every or not path.parent.is_dir():
+        return []
+    return [each for each in path.parent.iterdir() if re.fullmatch(pattern, each.name)]

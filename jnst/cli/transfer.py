@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from jnst.cli.keeping import look, make_keeper, may_replace
 from jnst.cli.processes import team_of, together
 from jnst.cli.progress import watchers_of
 from jnst.cli.reading import (
@@ -15,7 +16,13 @@ from jnst.cli.reading import (
     parse_blend,
     parse_shape,
 )
-from jnst.cli.run_options import Outputs, check_outputs, run_options
+from jnst.cli.run_options import (
+    Outputs,
+    check_outputs,
+    run_options,
+    saved_on_the_way,
+)
+from jnst.cli.stopping import at_events, check
 from jnst.cli.transparent import alpha_option
 from jnst.cli.watching import Watching
 from jnst.files import check_apart
@@ -69,6 +76,8 @@ def transfer(
     overwrite: bool = False,
     force: bool = False,
     alpha: str | None = None,
+    checkpoint_every: float = 0.0,
+    restart: bool = False,
     **watching: Any,
 ) -> int:
     """Check everything, run, and write what was asked for."""
@@ -76,6 +85,11 @@ def transfer(
     watch = Watching(**watching)
     how = watch, alpha, not strip_metadata
     outputs = Outputs(output, history, plot, save_every, overwrite, *how)
+    found = look(output, restart=restart) if team is None else None
+    if found or restart:
+        there = [output, history, plot, *saved_on_the_way(outputs)]
+        may = may_replace(output, there, overwrite=overwrite)
+        outputs = outputs._replace(overwrite=may)
     if not process_id:  # the first writes, and may have begun to
         outputs = check_outputs(outputs)
         check_apart([output, history, plot, watch.animation], [content, *styles])
@@ -90,21 +104,36 @@ def transfer(
     )
     keep_programs()
 
-    def both(shows: Any) -> None:
+    if team is None:
+        how = {"every_s": checkpoint_every, "restart": restart, "found": found}
+        outputs = outputs._replace(keeper=make_keeper(output, **how))
+
+    def kept(shows: Any) -> None:
+        with outputs.keeper as keeper:
+            with at_events(keeper.is_between):
+                both(shows, keeper)
+            keeper.done()
+
+    def both(shows: Any, keeper: Any = None) -> None:
+        def heard(progress: Any) -> None:
+            shows.update(progress)
+            check(last=progress.step == progress.steps)
+
         result = run(
             content,
             list(styles),
             base,
             **given,
-            on_progress=shows.update,
+            on_progress=heard,
             on_start=shows.start,
             blend=parse_blend(blend),
             shape=parse_shape(shape),
             save_every=math.gcd(save_every, watch.frames_every or 0),
             force=force,
             devices=devices,
+            keeper=keeper,
             **changes,
         )
         shows.finish(result)
 
-    return together(team, lambda: watchers_of(outputs), both)
+    return together(team, lambda: watchers_of(outputs), kept if team is None else both)

@@ -10,6 +10,7 @@ from jnst.files import StrPath
 from jnst.image import encode_png, load_alpha, resize_alpha, save_image
 from jnst.loop.history import History
 from jnst.loop.iterate import Event
+from jnst.loop.state import State
 from jnst.recipes.recipe import Recipe
 from jnst.recipes.schedule import Stage
 
@@ -34,6 +35,24 @@ class Progress(NamedTuple):
     image: np.ndarray
     seconds: float
     history: Mapping[str, np.ndarray]
+
+
+class Begun(NamedTuple):
+    """Where a run was when it was stopped, from which it goes on.
+
+    Attributes:
+      plan: The plan, whose weights are the numbers that were found as it began.
+      state: What the last step left.
+      history: Losses of all steps so far.
+      seconds: Time in the loop so far.
+      compile_seconds: Time of compilation so far.
+    """
+
+    plan: Any
+    state: State
+    history: History
+    seconds: float
+    compile_seconds: float
 
 
 def progress_of(event: Event) -> Progress:

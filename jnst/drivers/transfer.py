@@ -10,7 +10,7 @@ from jnst.base import Params
 from jnst.bounds import NATURAL
 from jnst.drivers.fits import check_fits
 from jnst.drivers.plan import Plan, Request, make_plan
-from jnst.drivers.result import Progress, Result, progress_of
+from jnst.drivers.result import Begun, Progress, Result, progress_of
 from jnst.drivers.sources import ImageLike
 from jnst.drivers.stages import sizes_of, weighed
 from jnst.fitting import fit
@@ -39,6 +39,7 @@ def stylize(
     extract: Callable[..., Any] | None = None,
     force: bool = False,
     devices: int | str | Sequence[int] | None = None,
+    keeper: Any = None,
     **changes: Unpack[Changes],
 ) -> Result:
     """Optimise an image to have the content of one image and the style of others.
@@ -69,6 +70,8 @@ def stylize(
       force: Whether to try what cannot fit the memory there is.
       devices: Devices to split the run over, the same to rounding as on one: a number,
         rows of a picture each; or "4x2" for batch x rows of a batch.
+      keeper: What keeps checkpoints of the run, `jnst.keep.keeper.Keeper`, and knows
+        where it goes on; None for a run that is kept nowhere.
       **changes: Any field of `Recipe`, by its flat name.
 
     Returns:
@@ -86,21 +89,32 @@ def stylize(
     plan = make_plan(Request(content, style, recipe, *asked), {**changes, **given})
     if not force:
         check_fits(plan)
+    begun = keeper.begin(plan) if keeper else None
     if on_start:
         on_start(plan)
-    return run(weighed(plan), on_progress, save_every)
+    plan = weighed(begun.plan if begun else plan)
+    return run(plan, on_progress, save_every, keeper=keeper, begun=begun)
 
 
 def run(
-    plan: Plan, on_progress: Callable[[Progress], None] | None, every: int
+    plan: Plan,
+    on_progress: Callable[[Progress], None] | None,
+    every: int,
+    *,
+    keeper: Any = None,
+    begun: Begun | None = None,
 ) -> Result:
-    """Run a plan whose weights are numbers to its end."""
+    """Run a plan whose weights are numbers to its end, or go on with one."""
+    state, before = (begun.state, begun.history) if begun else (None, None)
+    spent = (begun.seconds, begun.compile_seconds) if begun else (0.0, 0.0)
     clock: list[float] = []
-    history: list[History] = []
-    times, image = (0.0, 0.0), np.zeros(0)
-    for event in iterate(sizes_of(plan, clock), every=every):
+    history: list[History] = [] if before is None else [before]
+    times, image = spent, np.zeros(0)
+    for event in iterate(sizes_of(plan, clock), state, every=every, before=before):
         history.append(event.losses)
-        times = event.seconds, event.compile_seconds
+        times = event.seconds + spent[0], event.compile_seconds + spent[1]
+        if keeper:
+            keeper.hear(plan, event)
         if on_progress:
             on_progress(progress_of(event))
         if event.step == event.steps:

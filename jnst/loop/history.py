@@ -19,6 +19,27 @@ def join(histories: Sequence[History]) -> History:
     return {k: np.concatenate([h[k] for h in histories], -1) for k in histories[0]}
 
 
+def steps_before(before: History | None, state: State | None, total: int) -> int:
+    """Return how many steps a run has taken before it goes on in the middle.
+
+    Args:
+      before: Their losses; None for a run that begins.
+      state: What the last of them left.
+      total: Steps of the whole run.
+
+    Raises:
+      ValueError: If there is no state, or nothing left to do.
+    """
+    if before is None:
+        return 0
+    done = before["loss"].shape[-1]
+    if state is None:
+        raise ValueError("a run that goes on needs the state that it was left with")
+    if not 0 < done < total:
+        raise ValueError(f"a run of {total} steps cannot go on after step {done}")
+    return done
+
+
 class NonFiniteLossError(FloatingPointError):
     """A loss that became NaN or infinite, and the run up to it.
 

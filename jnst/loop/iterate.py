@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jnst.loop.history import History, check_finite, join
+from jnst.loop.history import History, check_finite, join, steps_before
 from jnst.loop.sizes import resized
 from jnst.loop.state import State, init, on_host
 from jnst.loop.step import run_chunk, tiled_step, waiting
@@ -143,6 +143,7 @@ def iterate(
     steps: int | None = None,
     every: int = 0,
     finite: bool = True,
+    before: History | None = None,
 ) -> Iterator[Event]:
     """Run an objective, chunk by chunk.
 
@@ -154,17 +155,22 @@ def iterate(
       every: There is an event after every so many steps of the whole run; 0: no wish.
       finite: Whether a loss that is not finite ends the run. If not, whoever looks at
         the events decides, as for members of a batch that have nothing to do with it.
+      before: Losses of all steps that the run has taken before, where it goes on in the
+        middle; the state is what the last of them left. Steps and sizes are those of
+        the whole run, which goes on as if it had never stopped.
 
     Yields:
       An `Event` after each chunk of about half a second.
 
     Raises:
       NonFiniteLossError: With the step, the term at fault and advice.
-      ValueError: For steps below 1, or steps beside sizes.
+      ValueError: For steps below 1, steps beside sizes, or a run that goes on without a
+        state or has nothing left to do.
     """
     sizes = _sizes(objective, steps)
+    steps_before(before, state, sum(size.steps for size in sizes))
     state = None if state is None else jax.tree.map(jnp.copy, state)
-    return _walk(sizes, state, every, finite)
+    return _walk(sizes, state, every, finite, before)
 
 
 def _sizes(objective: Objective | Sequence[Size], steps: int | None) -> list[Size]:
@@ -182,15 +188,23 @@ def _sizes(objective: Objective | Sequence[Size], steps: int | None) -> list[Siz
 
 
 def _walk(
-    sizes: Sequence[Size], state: State | None, every: int, finite: bool
+    sizes: Sequence[Size],
+    state: State | None,
+    every: int,
+    finite: bool,
+    before: History | None,
 ) -> Iterator[Event]:
-    total = sum(size.steps for size in sizes)
-    history: list[History] = []
-    done, seconds, compile_seconds = 0, 0.0, 0.0
-    for number, size in enumerate(sizes):
+    total, end = sum(size.steps for size in sizes), 0
+    history = [] if before is None else [before]
+    begun = done = steps_before(before, state, total)
+    seconds, compile_seconds = 0.0, 0.0
+    for size in sizes:
+        end += size.steps
+        if end <= begun:
+            continue
         objective = size.make()
         state, spent = _at_size(objective, state)
-        if number == 0:
+        if done == 0:
             state = planned(state, total, sizes[-1].steps)
         look, length = chunk_lengths(state.image.size // 3)
         if objective.structure.tile_px:
@@ -200,7 +214,6 @@ def _walk(
         compile_seconds += spent + more
         jax.block_until_ready((objective, state))  # targets were computed meanwhile
         release_freed()
-        end = done + size.steps
         while done < end:
             count = next_look(look, done, end - done, every)
             start = time.perf_counter()

@@ -2,7 +2,7 @@
 
 import ast
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +140,11 @@ def record(recipe: Recipe) -> dict[str, Any]:
     return document
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
+def read_tuples(value: Any) -> Any:
+    """Make tuples of JSON's lists, at every depth."""
+    return (
+        tuple(read_tuples(each) for each in value) if isinstance(value, list) else value
+    )
 
 
 def read_record(document: Mapping[str, Any]) -> Recipe:
@@ -150,21 +153,33 @@ def read_record(document: Mapping[str, Any]) -> Recipe:
     Raises:
       ValueError: For an unknown field, or a value that no run could use.
     """
-    fields = {name: _tuples(value) for name, value in document.items()}
+    fields = {name: read_tuples(value) for name, value in document.items()}
     terms = fields.pop("terms", None)
     try:
         if terms is not None:
-            check_count(terms)
-            fields["terms"] = tuple(_read_term(each) for each in terms)
+            fields["terms"] = read_terms(terms)
         return Recipe(**fields)
     except TypeError as error:
         raise ValueError(f"the record holds no recipe: {error}") from None
 
 
+def read_terms(documents: Sequence[Any]) -> tuple[Term, ...]:
+    """Make the terms of a recipe of what `record` made of them.
+
+    Raises:
+      ValueError: For a value that no run could use.
+    """
+    check_count(documents)
+    try:
+        return tuple(_read_term(each) for each in documents)
+    except TypeError as error:
+        raise ValueError(f"the record holds no terms: {error}") from None
+
+
 def _read_term(document: Any) -> Term:
     if not isinstance(document, Mapping):
         raise TypeError(f"a term is {shown(document)}")
-    return Term(**{k: _tuples(v) for k, v in document.items()})
+    return Term(**{k: read_tuples(v) for k, v in document.items()})
 
 
 def read_png(path: str | Path) -> Recipe:
