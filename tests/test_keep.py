@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import time
 
 import jax
 import numpy as np
@@ -120,11 +119,17 @@ def test_an_iterator_begins_in_the_middle(given):
         jnst.iterate(sizes, state, before=full)
 
 
+def wait_for(keeper):
+    """Waits until the thread has written, or failed to."""
+    if keeper._writing is not None:
+        keeper._writing.exception()
+
+
 def test_checkpoints_are_written_on_the_way_and_two_are_kept(given, tmp_path):
     seen = []
 
     def look(progress):
-        time.sleep(0.05)  # for the thread that writes
+        wait_for(keeper)
         seen.append([path.name for path in kept.checkpoints(keeper.folder)])
 
     with Keeper(tmp_path / "o.png", every_s=0.0001) as keeper:
@@ -346,7 +351,7 @@ def test_a_folder_that_vanishes_leaves_the_run_alone(given, tmp_path):
         if progress.step == 6:
             keeper._settle()
             shutil.rmtree(place)
-        time.sleep(0.02)
+        wait_for(keeper)
 
     pair = asked.pop("contents"), asked.pop("styles")
     with Keeper(place / "o.png", every_s=0.0001, tell=told.append) as keeper:
