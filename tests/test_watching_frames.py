@@ -8,7 +8,7 @@ from PIL import Image, ImageSequence
 
 from jnst.drivers.plan import Plan
 from jnst.drivers.result import Progress, Result
-from jnst.image import load_image
+from jnst.image import animation, load_image
 from jnst.image.animation import check_animation, save_animation
 from jnst.recipes.schedule import Source, Stage
 from jnst.recipes.table import RECIPES
@@ -111,6 +111,14 @@ def test_mp4_has_an_even_size(tmp_path):
     means = np.frombuffer(shown.stdout, np.uint8).reshape(-1, 24 * 20 * 3).mean(1)
     assert len(means) == 4 + 19  # the last stays for two seconds
     np.testing.assert_allclose(means[:4], [20, 50, 100, 150], atol=4)
+
+
+def test_what_ffmpeg_says_is_told_and_nothing_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(animation, "LAST_MS", 100)
+    wide = np.zeros((2, 20_000, 3), np.uint8)  # more than H.264 has
+    with pytest.raises(OSError, match="ffmpeg could not write"):
+        save_animation(tmp_path / "a.mp4", [wide])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_batch_stands_side_by_side(tmp_path):

@@ -1,6 +1,7 @@
 """Pictures one after the other in one file: GIF and WebP by Pillow, MP4 by ffmpeg."""
 
 import contextlib
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def save_animation(path: StrPath, frames: Sequence[np.ndarray]) -> None:
 
     Raises:
       ValueError: If the ending is unknown, or ffmpeg is not there.
+      OSError: If ffmpeg could not write.
     """
     check_animation(path)
     height, width = frames[-1].shape[:2]
@@ -75,18 +77,23 @@ def _brought(frame: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _write_mp4(path: Path, frames: Sequence[np.ndarray]) -> None:
-    from imageio_ffmpeg import write_frames
+    """Let ffmpeg write frames of one even size.
+
+    imageio-ffmpeg's own writer forks, which JAX, whose threads run, warns of.
+    """
+    from imageio_ffmpeg import get_ffmpeg_exe
 
     height, width = frames[0].shape[:2]
-    writer = write_frames(
-        str(path),
-        (width, height),
-        fps=1000 // FRAME_MS,
-        quality=8,
-        macro_block_size=2,
-        ffmpeg_log_level="error",
-    )
-    with contextlib.closing(writer):  # which waits for ffmpeg
-        writer.send(None)
-        for frame in [*frames, *[frames[-1]] * (LAST_MS // FRAME_MS - 1)]:
-            writer.send(np.ascontiguousarray(frame))
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
+    given = [*raw, "-r", str(1000 // FRAME_MS), "-i", "-"]
+    made = ["-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p", str(path)]
+    command = [get_ffmpeg_exe(), "-loglevel", "error", "-y", *given, *made]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stderr=pipe) as ffmpeg:
+        to: Any = ffmpeg.stdin
+        with contextlib.suppress(BrokenPipeError):  # what ffmpeg says tells more
+            for frame in [*frames, *[frames[-1]] * (LAST_MS // FRAME_MS - 1)]:
+                to.write(frame.tobytes())
+        _, said = ffmpeg.communicate()
+    if ffmpeg.returncode:
+        raise OSError(f"ffmpeg could not write the animation: {said.decode()}")
