@@ -42,8 +42,11 @@ def atomic_write(path: StrPath) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, target)
-    except BaseException:  # an interrupt too must leave nothing behind
+    except BaseException as error:  # an interrupt too must leave nothing behind
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno:
+            if error.filename in (None, str(temporary)):
+                error.filename = str(path)  # a full disk names no file
         raise
 
 

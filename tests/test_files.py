@@ -1,5 +1,6 @@
 """Files: atomic writing, checks of outputs, JSON, checksums."""
 
+import errno
 import hashlib
 import json
 import os
@@ -134,3 +135,11 @@ def test_the_checksum_is_that_of_the_bytes(tmp_path):
     data = np.random.default_rng(0).bytes(3_000_000)
     (tmp_path / "data").write_bytes(data)
     assert files.sha256_of(tmp_path / "data") == hashlib.sha256(data).hexdigest()
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path):
+    with pytest.raises(OSError) as info, files.atomic_write(tmp_path / "o.png") as path:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert info.value.filename == str(tmp_path / "o.png")
+    assert list(tmp_path.iterdir()) == []

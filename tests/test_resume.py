@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,6 +125,22 @@ def test_the_same_command_goes_on_and_others_do_not(run, stop):
     assert "--restart" in err and os.path.isdir("o.png.checkpoint")
     code, _, err = run(*stylize())
     assert code == 0 and "goes on from step 6 of 9" in err, err
+
+
+def test_what_watched_the_run_goes_on_too(run, stop):
+    """Also after SIGKILL, which leaves no picture."""
+    watch = ("--frames", "f", "--frames-every", 3, "--tensorboard", "tb")
+    stopped(run, stop, *watch)
+    os.remove("o.png")
+    first = [(path, path.read_bytes()) for path in sorted(Path("f").iterdir())]
+    assert [path.name for path, _ in first] == ["frame_000003.png", "frame_000006.png"]
+    Path("f/frame_000008.png").write_bytes(b"of a step that is taken anew")
+    events = list(Path("tb").iterdir())
+    assert len(events) == 1 and run("resume", "o.png")[0] == 0
+    assert all(path.read_bytes() == before for path, before in first)
+    names = [path.name for path in sorted(Path("f").iterdir())]
+    assert names == [f"frame_{n:06d}.png" for n in (3, 6, 9)]
+    assert len(list(Path("tb").iterdir())) == 2 and events[0].exists()
 
 
 def test_restart_begins_anew(run, stop):

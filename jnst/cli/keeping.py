@@ -53,6 +53,12 @@ def look(output: str, *, restart: bool) -> Any:
     return newest(folder)
 
 
+def steps_before(found: Any) -> int:
+    """Return the steps that a checkpoint from `look` says were done; 0 without one."""
+    step = found.document.get("step") if found else 0
+    return step if isinstance(step, int) else 0
+
+
 def may_replace(
     output: str, paths: Iterable[str | Path | None], *, overwrite: bool
 ) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from jnst.cli.keeping import look, make_keeper, may_replace
+from jnst.cli.keeping import look, make_keeper, may_replace, steps_before
 from jnst.cli.processes import team_of, together
 from jnst.cli.progress import watchers_of
 from jnst.cli.reading import (
@@ -82,10 +82,10 @@ def transfer(
 ) -> int:
     """Check everything, run, and write what was asked for."""
     team = team_of(coordinator, processes, process_id)
-    watch = Watching(**watching)
+    found = look(output, restart=restart) if team is None else None
+    watch = Watching(**watching, after=steps_before(found))
     how = watch, alpha, not strip_metadata
     outputs = Outputs(output, history, plot, save_every, overwrite, *how)
-    found = look(output, restart=restart) if team is None else None
     if found or restart:
         there = [output, history, plot, *saved_on_the_way(outputs)]
         may = may_replace(output, there, overwrite=overwrite)

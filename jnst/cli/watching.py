@@ -39,7 +39,10 @@ OPTIONS = (
 
 
 class Watching(NamedTuple):
-    """What was asked for, by the names of the options."""
+    """What was asked for, by the names of the options.
+
+    `after` is the step that a run which was stopped goes on from.
+    """
 
     report: str | None = None
     frames: str | None = None
@@ -47,6 +50,7 @@ class Watching(NamedTuple):
     frames_every: int | None = None
     tensorboard: str | None = None
     preview: bool = False
+    after: int = 0
 
 
 def watching_from(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,10 +85,11 @@ def checked(asked: Watching, output: str, *, overwrite: bool) -> Watching:
         check_output(asked.animation, suffixes=ANIMATION_SUFFIXES, overwrite=overwrite)
         check_animation(asked.animation)
     if asked.frames is not None:
-        check_folder(asked.frames, FRAMES, overwrite=overwrite)
+        check_folder(asked.frames, FRAMES, overwrite=overwrite or asked.after > 0)
     if asked.tensorboard is not None:
         check_tensorboard()
-        check_folder(asked.tensorboard, EVENTS, overwrite=overwrite)
+        own = overwrite or asked.after > 0
+        check_folder(asked.tensorboard, EVENTS, overwrite=own)
     taken = asked.frames, asked.animation, asked.tensorboard
     if asked.frames_every and not any(taken):
         raise ValueError(
@@ -104,12 +109,15 @@ def watchers_of(asked: Watching) -> "list[Watcher]":
     from jnst.watching.frames import save_film, save_frames
     from jnst.watching.tensorboard import log_events
 
-    every = asked.frames_every or 0
+    every, after = asked.frames_every or 0, asked.after
     makers: list[tuple[str | None, Callable[[str], Watcher]]] = [
         (asked.report, write_report),
-        (asked.frames, lambda folder: save_frames(folder, every=every)),
+        (asked.frames, lambda folder: save_frames(folder, every=every, after=after)),
         (asked.animation, lambda path: save_film(path, every=every)),
-        (asked.tensorboard, lambda folder: log_events(folder, every=every)),
+        (
+            asked.tensorboard,
+            lambda folder: log_events(folder, every=every, after=after),
+        ),
     ]
     found = [_naming(path, make(path)) for path, make in makers if path]
     return [*_preview(), *found] if asked.preview else found

@@ -1,6 +1,7 @@
 """Folders that watchers fill: checked before any work, emptied of what was theirs."""
 
 import os
+import re
 from pathlib import Path
 
 from jnst.files import StrPath
@@ -33,14 +34,17 @@ def check_folder(folder: StrPath, pattern: str, *, overwrite: bool = False) -> N
         )
 
 
-def clear_folder(folder: StrPath, pattern: str) -> None:
+def clear_folder(folder: StrPath, pattern: str, *, after: int = 0) -> None:
     """Make a folder if it is missing, and remove a watcher's files of an earlier run.
 
     Args:
       folder: Where.
       pattern: What the files are called.
+      after: Steps that the run goes on from: files numbered up to there are its own.
     """
     path = Path(folder)
     path.mkdir(exist_ok=True)
     for found in path.glob(pattern):
-        found.unlink()
+        number = re.search(r"(\d+)$", found.stem)
+        if not (after and number and int(number[1]) <= after):
+            found.unlink()

@@ -19,13 +19,14 @@ MOST_FRAMES, MOST_BYTES = 100, 2**29
 most until they are written."""
 
 
-def save_frames(folder: StrPath, *, every: int = 0) -> Watcher:
+def save_frames(folder: StrPath, *, every: int = 0, after: int = 0) -> Watcher:
     """Write PNGs numbered by their steps: frame_000010.png.
 
     Args:
       folder: Where to; it is made if it is missing, and frames of an earlier run in it
         are removed.
       every: Steps between two; 0 for every look at the run, about two a second.
+      after: Steps that a run which was stopped goes on from: its frames stay.
     """
     where, is_due = Path(folder), chosen(every, 1)
 
@@ -34,7 +35,10 @@ def save_frames(folder: StrPath, *, every: int = 0) -> Watcher:
             name = FRAMES.replace("*", f"{progress.step:06d}")
             save_image(where / name, in_a_row(progress.image))
 
-    return Watcher(start=lambda plan: clear_folder(where, FRAMES), update=update)
+    def start(plan: Plan) -> None:
+        clear_folder(where, FRAMES, after=after)
+
+    return Watcher(start=start, update=update)
 
 
 def save_film(path: StrPath, *, every: int = 0) -> Watcher:

@@ -31,13 +31,15 @@ def check_tensorboard() -> None:
         )
 
 
-def log_events(folder: StrPath, *, every: int = 0) -> Watcher:
+def log_events(folder: StrPath, *, every: int = 0, after: int = 0) -> Watcher:
     """Write every term at every step, pictures on the way, the given ones, the recipe.
 
     Args:
       folder: Where to; it is made if it is missing, and events of an earlier run in it
         are removed.
       every: Steps between two pictures; 0 for about `PICTURES` of the run.
+      after: Steps that a run which was stopped goes on from: what it wrote up to there
+        stays, and TensorBoard shows no more of it.
 
     Returns:
       A watcher. Of a batch, losses are means and pictures stand side by side.
@@ -52,8 +54,10 @@ def log_events(folder: StrPath, *, every: int = 0) -> Watcher:
     def start(plan: Plan) -> None:
         from tensorboardX import SummaryWriter
 
-        clear_folder(folder, EVENTS)
-        writer = SummaryWriter(str(folder), flush_secs=FLUSH_S)
+        if not after:
+            clear_folder(folder, EVENTS)
+        purge = {"purge_step": after} if after else {}
+        writer = SummaryWriter(str(folder), flush_secs=FLUSH_S, **purge)
         writers.append(writer)
         writer.add_text("recipe", _as_markdown({"recipe": record(plan.recipe)}), 0)
         about = {"inputs": plan.inputs, "weights": plan.weights}
