@@ -10,6 +10,7 @@ import test_weights_torch_files as torch_files
 from bad_pictures import chunk, png
 from PIL import Image
 
+from jnst.keep.storage import write_checkpoint
 from jnst.recipes.recipe import Recipe
 from jnst.recipes.settings import record
 
@@ -17,6 +18,15 @@ NOISE = np.random.default_rng(0).integers(0, 256, (8, 8, 4), np.uint8)
 ARRAYS = {"conv1_1.kernel": np.ones((3, 3, 3, 2), np.float32)}
 NAMED = {f"features.{n}.weight": np.ones((2, 3), np.float32) for n in (0, 2)}
 RECORD = json.dumps({"recipe": record(Recipe())}).encode()
+RUN = {
+    "kind": "run",
+    "step": 2,
+    "steps": 4,
+    "shape": [8, 8],
+    "losses": ["loss"],
+    "terms": record(Recipe())["terms"],
+    "asked": {},
+}
 SETTINGS = (
     "style_weight=3",
     "style_layers=relu1_1,relu2_1",
@@ -31,7 +41,12 @@ SETTINGS = (
 def _pictures(folder):
     for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"):
         for mode in ("RGB", "L", "RGBA", "P", "I;16", "CMYK", "LA", "1", "I", "F"):
-            image = Image.fromarray(NOISE).convert("I" if mode == "I;16" else mode)
+            if (kind, mode) == ("PNG", "I"):
+                continue  # Pillow 12 warns, and 13 refuses
+            if mode == "I;16":
+                image = Image.fromarray(NOISE[..., 0].astype(np.uint16) * 257)
+            else:
+                image = Image.fromarray(NOISE).convert(mode)
             try:
                 image.save(folder / f"{kind}-{mode}", format=kind)
             except (OSError, ValueError):  # not all formats have all modes
@@ -90,6 +105,7 @@ SEEDS = {
     "mat": _whole(_mat),
     "npz": _whole(_npz),
     "weights": _whole(lambda path: safetensors.numpy.save_file(ARRAYS, path)),
+    "checkpoints": _whole(lambda path: write_checkpoint(path, ARRAYS, RUN)),
 }
 """What writes the files of each of `fuzzing.TARGETS` into a folder."""
 

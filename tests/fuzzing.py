@@ -75,6 +75,18 @@ def read_setting(path):
         Recipe(**dict([parse_setting(text)]))
 
 
+def read_run(path):
+    """A checkpoint whose SHA-256 is right whatever is in it."""
+    from unittest import mock
+
+    from jnst.keep import storage
+    from jnst.keep.runs import check_document
+
+    with mock.patch.object(storage, "_digest", return_value=mock.ANY):
+        _, document = storage.read_checkpoint(path)
+    check_document(document)
+
+
 TARGETS = {
     # Name: (ending of the file, what reads it).
     "pictures": (".png", read_picture),
@@ -88,6 +100,7 @@ TARGETS = {
     "mat": (".mat", read_arrays),
     "npz": (".npz", read_arrays),
     "weights": (".safetensors", read_weights),
+    "checkpoints": (".safetensors", read_run),
 }
 
 
@@ -122,6 +135,7 @@ def fuzz(name, seconds, runs):
 
     with atheris.instrument_imports(include=["jnst", "PIL", "safetensors", "scipy.io"]):
         import jnst.image
+        import jnst.keep.runs
         import jnst.recipes.settings
         import jnst.weights.readers  # noqa: F401
     atheris.instrument_func(check)

@@ -31,6 +31,8 @@ RARE = {
     "the picture is written": 1,
     "removing checkpoints": 1,
     "between sizes": 2,
+    "stepping": 5,
+    "between steps": 5,
     "compiling": 3,
 }
 FIELDS = {
@@ -88,9 +90,10 @@ def watch(path, kill):
 
     os.replace = replace
     patches = {
-        "jnst.program": lambda m: around(m, "compiled", "compiling", "stepping"),
-        "jnst.loop.iterate": lambda m: around(
-            m, "_at_size", "between sizes", "stepping"
+        "jnst.program": lambda m: around(m, "compiled", "compiling", "after that"),
+        "jnst.loop.iterate": lambda m: (
+            around(m, "_at_size", "between sizes", "after that"),
+            around(m, "advance", "stepping", "between steps"),
         ),
         "jnst.keep.folder": lambda m: around(m, "clear", "removing checkpoints", "end"),
     }

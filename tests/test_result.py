@@ -55,7 +55,7 @@ def test_a_recipe_of_a_picture_makes_the_picture_again(vgg19, tmp_path):
         ({"other": 1}, "carries no recipe of jnst's"),
         ({"recipe": {"style": 1}}, "unknown recipe field 'style'"),
         ({"recipe": {"learning_rate": -1}}, "learning_rate must be above 0"),
-        ({"recipe": {"terms": [{"name": "a", "colour": 1}]}}, "holds no recipe"),
+        ({"recipe": {"terms": [{"name": "a", "colour": 1}]}}, "holds no terms"),
     ],
 )
 def test_a_hostile_record_is_refused(about, words, tmp_path):
