@@ -45,6 +45,7 @@ def test_each_picture_runs_as_if_alone(vgg19, several, recipe):
         np.testing.assert_allclose(one.image, single.image, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_batch_goes_from_coarse_to_fine_too(vgg19):
     changes = {"scale_ratio": 2.0, "min_size_px": 12, "scale_steps": (2, 2)}
     batch = alone(vgg19, CONTENTS, STYLES[0], "jnst", **changes)

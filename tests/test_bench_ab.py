@@ -105,6 +105,7 @@ def test_a_commit_and_this_version_run_in_turn(run, repository):
     assert len(worktrees(repository)) == 1
 
 
+@pytest.mark.slow
 def test_a_slower_version_gives_exit_code_1_and_a_table(run, repository):
     git(repository, "checkout", "-q", "old")
     code, out, err = run("--ab", "new", "--plot", "a.png", "--csv", "a.csv")

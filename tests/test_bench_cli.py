@@ -83,6 +83,7 @@ def test_the_table_tells_every_case(run):
     assert "32 px float32 mean_std" in err
 
 
+@pytest.mark.slow
 def test_parts_of_a_step_are_rows_and_blocks_a_table(run):
     code, out, err = run("--sizes", "32", "--modes", "forward,gradient")
     assert code == 0, err

@@ -250,6 +250,7 @@ def test_features_through_winograd_are_those_of_the_definition():
         assert_close(found[layer], plain[layer])
 
 
+@pytest.mark.slow
 def test_a_run_through_winograd_is_that_of_the_definition(vgg19):
     images = picture(24, 20), picture(22, 26, seed=1)
     fields = {"steps": 3, "weights": vgg19, "content_layers": ("relu2_2",)}

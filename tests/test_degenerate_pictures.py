@@ -16,7 +16,18 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+# Of the same objectives as others, with another optimiser or a term more.
+ALIKE = ("keras-lbfgs", "jnst-lbfgs", "notebook-texture-tv")
+
+
+def _slow(names):
+    return [
+        pytest.param(name, marks=pytest.mark.slow if name in ALIKE else ())
+        for name in names
+    ]
+
+
+@pytest.mark.parametrize("recipe", _slow(RECIPES))
 def test_a_recipe_runs_on_degenerate_pictures(recipe, vgg19, quicker_compile):
     """Losses are finite and >= 0, and so is the image: 36 pairs, one program."""
     for content, style in PAIRS:

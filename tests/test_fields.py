@@ -227,6 +227,7 @@ def jnst_command(folder, monkeypatch, capsys):
     return call
 
 
+@pytest.mark.slow
 def test_every_field_on_the_command_line(jnst_command):
     """What `parse_setting` and `resolve` let through goes the whole way."""
     logging.disable(logging.WARNING)

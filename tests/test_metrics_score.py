@@ -49,6 +49,7 @@ def no_packages(monkeypatch):
         monkeypatch.setitem(METRICS, name, row)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_computed_is_left_out_with_its_reason(no_packages, vgg19):
     done = []
     how = {"weights": vgg19, "on_metric": done.append}

@@ -45,6 +45,7 @@ def test_the_default_recipe_brings_the_style_nearer():
     assert result.history["loss"][-1] < 0.5 * result.history["loss"][0]
 
 
+@pytest.mark.slow
 def test_half_precision_activations_stay_close_to_single():
     """bfloat16 keeps 8 bits of the significand; statistics are float32: 2 %."""
     changes = {"size_px": 64, "init": "noise"}

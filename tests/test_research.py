@@ -50,6 +50,7 @@ def test_layers_of_a_joint_loss_are_normalised_one_by_one():
         np.testing.assert_allclose(np.abs(leaf).sum(), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_normalisation_works_in_every_kind_of_run():
     layers = {"style_layers": ("relu1_1", "relu2_1"), "content_layers": ("relu2_2",)}
     fields = {"normalize_gradients": True, **layers, **TINY}
