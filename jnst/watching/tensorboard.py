@@ -56,8 +56,8 @@ def log_events(folder: StrPath, *, every: int = 0, after: int = 0) -> Watcher:
 
         if not after:
             clear_folder(folder, EVENTS)
-        purge = {"purge_step": after} if after else {}
-        writer = SummaryWriter(str(folder), flush_secs=FLUSH_S, **purge)
+        known = after or None
+        writer = SummaryWriter(str(folder), flush_secs=FLUSH_S, purge_step=known)
         writers.append(writer)
         writer.add_text("recipe", _as_markdown({"recipe": record(plan.recipe)}), 0)
         about = {"inputs": plan.inputs, "weights": plan.weights}
