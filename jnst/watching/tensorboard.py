@@ -56,8 +56,14 @@ def log_events(folder: StrPath, *, every: int = 0, after: int = 0) -> Watcher:
 
         if not after:
             clear_folder(folder, EVENTS)
-        known = after or None
-        writer = SummaryWriter(str(folder), flush_secs=FLUSH_S, purge_step=known)
+        # Files are named by the second, in which a run may be stopped and go on.
+        own = f".{after}" if after else ""
+        writer = SummaryWriter(
+            str(folder),
+            flush_secs=FLUSH_S,
+            purge_step=after or None,
+            filename_suffix=own,
+        )
         writers.append(writer)
         writer.add_text("recipe", _as_markdown({"recipe": record(plan.recipe)}), 0)
         about = {"inputs": plan.inputs, "weights": plan.weights}
