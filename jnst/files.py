@@ -169,6 +169,15 @@ def as_json(document: Any) -> Any:
     raise TypeError(f"cannot write {type(document).__name__} {document!r} as JSON")
 
 
+def json_text(document: Any) -> str:
+    """Return a document as indented JSON.
+
+    Args:
+      document: See `as_json`; NaN and infinity become null.
+    """
+    return json.dumps(as_json(document), indent=2, allow_nan=False)
+
+
 def write_json(path: StrPath, document: Any) -> None:
     """Write a document as indented JSON, whole or not at all.
 
@@ -176,9 +185,8 @@ def write_json(path: StrPath, document: Any) -> None:
       path: The file to write or replace.
       document: See `as_json`; NaN and infinity become null.
     """
-    text = json.dumps(as_json(document), indent=2, allow_nan=False)
     with atomic_write(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(json_text(document) + "\n", encoding="utf-8")
 
 
 def sha256_of(path: StrPath) -> str:

@@ -20,7 +20,8 @@ def merge(options: dict[str, Any]) -> int:
     """
     from jnst.bench.merging import make_merged, merged_rows, read_documents
     from jnst.bench.report import table
-    from jnst.cli.bench_results import print_json, write
+    from jnst.cli.bench_results import write
+    from jnst.files import json_text
 
     if not options["files"]:
         raise ValueError("--merge needs FILEs that `jnst bench --output` wrote")
@@ -29,7 +30,7 @@ def merge(options: dict[str, Any]) -> int:
     title = f"{len(documents)} documents"
     write(merged, options, rows=rows, title=title)
     if options["as_json"]:
-        print_json(merged)
+        click.echo(json_text(merged))
         return 0
     for source, document in zip(merged["sources"], documents, strict=True):
         known = document["weights"].get("title") or "given weights"

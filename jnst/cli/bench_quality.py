@@ -192,10 +192,10 @@ def write(document: dict[str, Any], options: dict[str, Any]) -> None:
 def show(document: dict[str, Any], *, as_json: bool) -> None:
     """Print the document, or its table."""
     from jnst.bench.quality_report import quality_heading, quality_table, said
-    from jnst.cli.bench_results import print_json
+    from jnst.files import json_text
 
     if as_json:
-        print_json(document)
+        click.echo(json_text(document))
         return
     click.echo(quality_heading(document))
     click.echo(quality_table(document["rows"]))

@@ -1,6 +1,5 @@
 """Where results of `jnst bench` go: files, tables, one JSON document."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,13 +59,6 @@ def line_of(row: "Row") -> str:
     return f"{case_words(row)}: {time}"
 
 
-def print_json(document: dict[str, Any]) -> None:
-    """Print one JSON document."""
-    from jnst.files import as_json
-
-    click.echo(json.dumps(as_json(document), indent=2, allow_nan=False))
-
-
 def show(document: dict[str, Any], traces: "Sequence[Path]", *, as_json: bool) -> None:
     """Print the document, or its tables."""
     from jnst.bench.against import comparison_table
@@ -78,7 +70,9 @@ def show(document: dict[str, Any], traces: "Sequence[Path]", *, as_json: bool) -
     for path in traces:
         click.echo(f"trace: {path}", err=True)
     if as_json:
-        print_json(document)
+        from jnst.files import json_text
+
+        click.echo(json_text(document))
         return
     click.echo(heading(document))
     click.echo(table(document["rows"]))

@@ -162,10 +162,10 @@ def show(document: dict[str, Any], *, as_json: bool) -> None:
     from tabulate import tabulate
 
     from jnst.bench.roofline import roofline_table
-    from jnst.cli.bench_results import print_json
+    from jnst.files import json_text
 
     if as_json:
-        print_json(document)
+        click.echo(json_text(document))
         return
     rows = document["rows"]
     cells = [{k: cell(row, *what) for k, what in COLUMNS.items()} for row in rows]

@@ -1,6 +1,5 @@
 """`jnst doctor`: is all well here? A report for people, or for a bug report."""
 
-import json
 from typing import Any
 
 import click
@@ -29,9 +28,9 @@ def doctor(as_json: bool) -> int:
     with new_bar(bar_format="{desc} [{elapsed}]", leave=False) as bar:
         found = _diagnosed(lambda stage: bar.set_description_str(f"looking at {stage}"))
     if as_json:
-        from jnst.files import as_json as plain
+        from jnst.files import json_text
 
-        click.echo(json.dumps(plain(found), indent=2, allow_nan=False))
+        click.echo(json_text(found))
     else:
         show(found)
     return 0 if found["well"] else 1

@@ -1,6 +1,5 @@
 """`jnst examine`: a report on one loss, as a table, a picture and JSON."""
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +74,9 @@ def examine(
 
         draw(png, report)
     if as_json == "-":
-        click.echo(json.dumps(document, indent=2, allow_nan=False))
+        from jnst.files import json_text
+
+        click.echo(json_text(document))
     else:
         _show(report)
     if numbers:

@@ -1,6 +1,5 @@
 """`jnst plan`: memory and time of a run before it, and what would make it fit."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,7 +52,7 @@ def plan(
     """
     from jnst.bench.networks import RANDOM, load_network
     from jnst.cli.progress import new_bar
-    from jnst.files import as_json as plain
+    from jnst.files import json_text
     from jnst.planning.forecast import forecast
     from jnst.program import keep_programs
     from jnst.recipes.settings import parse_setting
@@ -73,7 +72,7 @@ def plan(
             **options,
         )
     if as_json:
-        click.echo(json.dumps(plain(found), indent=2, allow_nan=False))
+        click.echo(json_text(found))
     else:
         show(found)
     fits = found["memory"]["fits"]

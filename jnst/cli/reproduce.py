@@ -1,6 +1,5 @@
 """`jnst reproduce`: a picture made again from what it carries, and compared."""
 
-import json
 import os
 from typing import Any
 
@@ -48,7 +47,7 @@ def reproduce(
     bit, 1 if not.
     """
     _check_output(picture, output, overwrite=overwrite)
-    from jnst.files import as_json as plain
+    from jnst.files import json_text
     from jnst.keep.reproduce import compare, prepare, report
     from jnst.program import keep_programs
 
@@ -60,7 +59,7 @@ def reproduce(
         result.save(output)
     found = report(picture, ready, result, difference)
     if as_json:
-        click.echo(json.dumps(plain(found), indent=2, allow_nan=False))
+        click.echo(json_text(found))
     else:
         show(found)
     return 0 if difference.equal else 1

@@ -94,7 +94,7 @@ def _score(
     strict: bool,
 ) -> None:
     from jnst.drivers.sources import as_array, described
-    from jnst.files import as_json as plain
+    from jnst.files import json_text
     from jnst.metrics import scores_and_reasons
     from jnst.program import keep_programs
 
@@ -119,8 +119,8 @@ def _score(
             rows.append({**about, "scores": found.values, "left_out": found.left_out})
     if as_json:
         about = {"content": described(content), "style": described(style)}
-        document = plain(_document({**about, "weights": known}, names, rows))
-        return click.echo(json.dumps(document, indent=2, allow_nan=False))
+        document = _document({**about, "weights": known}, names, rows)
+        return click.echo(json_text(document))
     _show(names, rows)
 
 

@@ -84,8 +84,8 @@ def transfer(
     team = team_of(coordinator, processes, process_id)
     found = look(output, restart=restart) if team is None else None
     watch = Watching(**watching, after=steps_before(found))
-    how = watch, alpha, not strip_metadata
-    outputs = Outputs(output, history, plot, save_every, overwrite, *how)
+    shown = watch, alpha, not strip_metadata
+    outputs = Outputs(output, history, plot, save_every, overwrite, *shown)
     if found or restart:
         there = [output, history, plot, *saved_on_the_way(outputs)]
         may = may_replace(output, there, overwrite=overwrite)

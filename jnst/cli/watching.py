@@ -84,11 +84,11 @@ def checked(asked: Watching, output: str, *, overwrite: bool) -> Watching:
     if asked.animation is not None:
         check_output(asked.animation, suffixes=ANIMATION_SUFFIXES, overwrite=overwrite)
         check_animation(asked.animation)
+    own = overwrite or asked.after > 0  # a run that goes on keeps what it wrote
     if asked.frames is not None:
-        check_folder(asked.frames, FRAMES, overwrite=overwrite or asked.after > 0)
+        check_folder(asked.frames, FRAMES, overwrite=own)
     if asked.tensorboard is not None:
         check_tensorboard()
-        own = overwrite or asked.after > 0
         check_folder(asked.tensorboard, EVENTS, overwrite=own)
     taken = asked.frames, asked.animation, asked.tensorboard
     if asked.frames_every and not any(taken):

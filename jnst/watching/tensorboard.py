@@ -1,14 +1,13 @@
 """A watcher that writes for TensorBoard, by tensorboardX: losses, pictures, recipe."""
 
 import importlib.util
-import json
 from typing import Any
 
 import numpy as np
 
 from jnst.drivers.plan import Plan
 from jnst.drivers.result import Progress
-from jnst.files import StrPath, as_json
+from jnst.files import StrPath, json_text
 from jnst.image import fit_shape, resize_image
 from jnst.recipes.settings import record
 from jnst.watching.folders import clear_folder
@@ -102,5 +101,5 @@ def _levels(image: np.ndarray) -> np.ndarray:
 
 def _as_markdown(document: Any) -> str:
     """Return a document as indented JSON, which Markdown leaves as it is."""
-    lines = json.dumps(as_json(document), indent=2).splitlines()
+    lines = json_text(document).splitlines()
     return "\n".join(f"    {line}" for line in lines)
