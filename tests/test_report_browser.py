@@ -1,9 +1,6 @@
 """A report in a browser: nothing leaves, nothing fails, and the slider moves."""
 
-import gc
 import json
-import shutil
-import warnings
 
 import pytest
 from pages import HOSTILE
@@ -14,11 +11,8 @@ from jnst.image import save_image
 from jnst.report.writer import write_report
 from jnst.watching.watcher import watched
 
-CHROMIUM = shutil.which("chromium")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH"),
     pytest.mark.usefixtures("quicker_compile"),
 ]
 
@@ -42,23 +36,10 @@ def report(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        flags = ["--no-sandbox"]  # CI is root, whom chromium gives no sandbox
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield found
-        found.close()
-    del driver, found
-    with warnings.catch_warnings():  # pipes that playwright leaves to the collector
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
-
-
 @pytest.fixture
-def opened(browser, report):
+def opened(chromium, report):
     """The page, and what it asked for or complained of."""
-    page, asked, said = browser.new_page(), [], []
+    page, asked, said = chromium.new_page(), [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -100,8 +81,8 @@ def test_the_slider_moves_by_mouse_and_keyboard(opened):
     assert after.bounding_box() == page.locator(".both img").nth(0).bounding_box()
 
 
-def test_without_scripts_before_and_after_stand_side_by_side(browser, report):
-    context = browser.new_context(java_script_enabled=False)
+def test_without_scripts_before_and_after_stand_side_by_side(chromium, report):
+    context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(report.as_uri())
     before, after = (page.locator(".both img").nth(n).bounding_box() for n in (0, 1))
@@ -110,8 +91,8 @@ def test_without_scripts_before_and_after_stand_side_by_side(browser, report):
     context.close()
 
 
-def test_it_reads_on_a_narrow_screen(browser, report):
-    context = browser.new_context(viewport={"width": 360, "height": 640})
+def test_it_reads_on_a_narrow_screen(chromium, report):
+    context = chromium.new_context(viewport={"width": 360, "height": 640})
     page = context.new_page()
     page.goto(report.as_uri())
     wide = page.evaluate("document.documentElement.scrollWidth")
