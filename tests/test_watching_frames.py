@@ -5,8 +5,8 @@ import subprocess
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
+from watched import flat, plan_of
 
-from jnst.drivers.plan import Plan
 from jnst.drivers.result import Progress, Result
 from jnst.image import animation, load_image
 from jnst.image.animation import check_animation, save_animation
@@ -16,32 +16,12 @@ from jnst.watching import frames
 from jnst.watching.folders import check_folder
 from jnst.watching.frames import FRAMES, frames_for, save_film, save_frames
 
-
-def plan_of(*sources):
-    """A plan of two sizes, of which watchers of frames look at nothing else."""
-    jnst = RECIPES["jnst"]
-    return Plan(
-        stages=[Stage(20, (10, 12), 4), Stage(24, (20, 24), 6)],
-        recipe=jnst,
-        reference=jnst.objective,
-        weights={},
-        name="jnst",
-        content=None,
-        styles=list(sources),
-        shares=[1.0],
-        blend=None,
-        first=None,
-        init=None,
-        extract=None,
-        zero=np.zeros(3, np.float32),
-    )
-
-
-def flat(height, width, value):
-    return np.full((height, width, 3), value, np.float32)
-
-
 RESULT = Result(flat(1, 1, 0.0), {}, RECIPES["jnst"], 0.0, 0.0, [], {}, {})
+
+
+def two_sizes(*sources):
+    stages = [Stage(20, (10, 12), 4), Stage(24, (20, 24), 6)]
+    return plan_of("jnst", stages, styles=sources)
 
 
 def look(step, image, steps=10):
@@ -49,7 +29,7 @@ def look(step, image, steps=10):
 
 
 def run(watcher, looks):
-    watcher.start(plan_of())
+    watcher.start(two_sizes())
     for each in looks:
         watcher.update(each)
     watcher.finish(RESULT)
@@ -131,14 +111,14 @@ def test_a_batch_stands_side_by_side(tmp_path):
 
 def test_a_large_picture_has_fewer_frames_and_too_many_are_refused(monkeypatch):
     batch = Source(np.zeros((2, 9, 9, 3), np.float32), False)
-    assert frames_for(plan_of(), 0) == 100
+    assert frames_for(two_sizes(), 0) == 100
     monkeypatch.setattr(frames, "MOST_BYTES", 3 * 20 * 24 * 4)
-    assert frames_for(plan_of(), 0) == 4
-    assert frames_for(plan_of(batch), 0) == 2
-    assert frames_for(plan_of(), 5) == 3
+    assert frames_for(two_sizes(), 0) == 4
+    assert frames_for(two_sizes(batch), 0) == 2
+    assert frames_for(two_sizes(), 5) == 3
     with pytest.raises(ValueError, match=r"11 frames of 24x20 px.*every 3 steps"):
-        frames_for(plan_of(), 1)
-    assert frames_for(plan_of(), 3) == 4  # what it advises will do
+        frames_for(two_sizes(), 1)
+    assert frames_for(two_sizes(), 3) == 4  # what it advises will do
 
 
 def test_mp4_without_ffmpeg_says_what_to_install(monkeypatch):

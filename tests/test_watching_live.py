@@ -8,18 +8,13 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from watched import flat, plan_of
 
 import jnst
-from jnst.drivers.plan import Plan
 from jnst.drivers.result import Progress
 from jnst.recipes.schedule import Source, Stage
-from jnst.recipes.table import RECIPES
 from jnst.watching.preview import cannot_preview, half_blocks, show_preview
 from jnst.watching.tensorboard import EVENTS, check_tensorboard, log_events
-
-
-def flat(height, width, value):
-    return np.full((height, width, 3), value, np.float32)
 
 
 def look(step, *, size=(10, 12), steps=10, names=("loss", "style")):
@@ -29,22 +24,14 @@ def look(step, *, size=(10, 12), steps=10, names=("loss", "style")):
     return Progress(step, steps, size, losses, flat(*size, step / 10), 0.1, history)
 
 
-def plan_of():
-    recipe = RECIPES["gatys"]
-    return Plan(
-        stages=[Stage(12, (10, 12), 10)],
-        recipe=recipe,
-        reference=recipe.objective,
+def gatys():
+    """The plan that is watched."""
+    return plan_of(
+        "gatys",
+        [Stage(12, (10, 12), 10)],
         weights={"title": "tiny"},
-        name="gatys",
         content=Source(flat(1500, 20, 0.5), False, about={"name": "c", "sha256": "0"}),
         styles=[Source(flat(9, 9, 0.25), False, about={"name": "s", "sha256": "1"})],
-        shares=[1.0],
-        blend=None,
-        first=None,
-        init=None,
-        extract=None,
-        zero=np.zeros(3, np.float32),
     )
 
 
@@ -65,7 +52,7 @@ def events_of(folder):
 
 def logged(folder, **options):
     watcher = log_events(folder, **options)
-    watcher.start(plan_of())
+    watcher.start(gatys())
     for step in (2, 4, 6, 8, 10):
         watcher.update(look(step))
     watcher.close(None)
@@ -96,7 +83,7 @@ def test_events_of_an_earlier_run_go_and_a_stopped_run_is_whole(tmp_path):
     logged(tmp_path)
     (tmp_path / "mine").write_text("x")
     watcher = log_events(tmp_path)
-    watcher.start(plan_of())
+    watcher.start(gatys())
     watcher.update(look(2))
     watcher.close(KeyboardInterrupt())
     found = [step for tag, step, _ in events_of(tmp_path) if tag == "loss/loss"]
