@@ -8,6 +8,7 @@ come from.
 """
 
 import argparse
+import functools
 import time
 
 import jax
@@ -18,6 +19,7 @@ from jnst.drivers.record import device, versions
 from jnst.files import write_json
 from jnst.network.convolution import WINOGRAD, convolve
 from jnst.network.winograd import POINTS, transformed_kernel
+from jnst.program import compiler_options
 
 LAYERS = {  # one of each shape: halvings of the image, input and output channels
     "conv1_2": (0, 64, 64),
@@ -31,7 +33,7 @@ LAYERS = {  # one of each shape: halvings of the image, input and output channel
 }
 
 
-@jax.jit
+@functools.partial(jax.jit, compiler_options=compiler_options())
 def both_ways(maps, layer):
     """Convolve, and take the gradient of a sum of squares, ReLU and all."""
 

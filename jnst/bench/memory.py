@@ -18,10 +18,9 @@ import numpy as np
 from jnst.base import Params
 from jnst.bench.cases import Case
 from jnst.bench.measure import MIB
-from jnst.bench.prepared import prepare
+from jnst.bench.prepared import network_of, prepare
 from jnst.files import as_json, write_json
 from jnst.memory import peak_bytes, release_freed
-from jnst.objective.features import make_network
 from jnst.program import keep_programs
 from jnst.recipes.settings import read_record, record
 from jnst.weights.network import as_arrays, as_params
@@ -46,9 +45,10 @@ def main(arrays_path: str, spec_path: str, out_path: str) -> None:
         params = jax.block_until_ready(as_params(arrays))
     release_freed()  # as `load_weights` does
     found["loaded"] = resident_mib()
-    params = make_network(params, recipe.objective).params  # as `stylize` does
+    case = Case(recipe, spec["size_px"], spec["batch"])
+    params = network_of(case, params).params  # as `stylize` does
     release_freed()
-    prepared = prepare(Case(recipe, spec["size_px"], spec["batch"]), params)
+    prepared = prepare(case, params)
     for _ in range(CALLS):
         prepared.step()
     found["peak"] = resident_mib()

@@ -13,10 +13,9 @@ from jnst.bench import three_passes
 from jnst.bench.agreement import WARMUP, Losses, Peer, check_agreement, peer_fields
 from jnst.bench.cases import Case
 from jnst.bench.measure import Row, on_host
-from jnst.bench.prepared import Prepared, objective_of
+from jnst.bench.prepared import Prepared, network_of, objective_of
 from jnst.bench.torch_setup import check_torch_recipe, import_torch, make_torch
 from jnst.loop.state import init
-from jnst.objective.features import make_network
 from jnst.program import compiled
 
 
@@ -34,9 +33,7 @@ def make_three_passes(case: Case, params: Params, prepared: Prepared) -> Peer:
       ValueError: For a batch, or a recipe that the pattern does not have.
     """
     check_pattern(case)
-    objective, first, _ = objective_of(
-        case, make_network(params, case.recipe.objective)
-    )
+    objective, first, _ = objective_of(case, network_of(case, params))
     state = init(objective, first)
     given = objective.start.content, objective.start.style
     look, length = prepared.steps_per_call, prepared.steps_per_run

@@ -100,7 +100,8 @@ def mesh_for(case: Case) -> Mesh | None:
 def network_of(case: Case, params: Params) -> Network:
     """Prepare parameters for a case's convolutions, as a run does."""
     spread = mesh_for(case) is not None
-    return make_network(params, case.recipe.objective, spread=spread)
+    pixels = case.size_px**2
+    return make_network(params, case.recipe.objective, spread=spread, pixels=pixels)
 
 
 def objective_of(case: Case, extract: PyTree) -> tuple[Objective, Array, float]:

@@ -82,7 +82,7 @@ class Seen(NamedTuple):
     """What a plan sees its pictures with.
 
     Attributes:
-      extract: The extractor.
+      extract: Makes the extractor, for images of so many pixels at most.
       zero: Colour that it sees as zero.
       weights: Where its weights are from.
       least: Fewest pixels a side of an image; 1 where only `check` knows.
@@ -90,7 +90,7 @@ class Seen(NamedTuple):
       check: Raises `ValueError` for an image of a shape that will not do.
     """
 
-    extract: PyTree
+    extract: Callable[[int], PyTree]
     zero: np.ndarray
     weights: dict[str, str]
     least: int
@@ -120,8 +120,10 @@ def vgg_of(
         if min(shape) < least:
             raise ValueError(too_small(shape, why, least))
 
-    network = make_network(params, fields, also=also, spread=spread)
-    return Seen(network, np.asarray(zero, np.float32), known, least, why, check)
+    def extract(pixels: int) -> PyTree:
+        return make_network(params, fields, also=also, spread=spread, pixels=pixels)
+
+    return Seen(extract, np.asarray(zero, np.float32), known, least, why, check)
 
 
 def _needs(
@@ -164,7 +166,7 @@ def own_of(extract: Callable[..., Any], recipe: Recipe) -> Seen:
             for level in range(1, term.pyramid):
                 layers_of(own, (shape[0] >> level, shape[1] >> level))
 
-    return Seen(own, GREY, {}, 1, "", check)
+    return Seen(lambda _: own, GREY, {}, 1, "", check)
 
 
 def _check_map(term: Term, layer: str, shape: Shape) -> None:

@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
@@ -191,12 +192,13 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
     else:
         seen = vgg_of(weights, chosen, reference, spread=mesh is not None)
     found = plan_stages(Given(source, styles, shape), chosen.schedule, seen)
-    if extract is not None:
-        chosen = with_layers(chosen, seen.extract, found[-1].shape)
     if mesh is not None:
         shapes = [stage.shape for stage in found]
         seen_too = [shape for stage in found for shape in stage.styles]
         check_splits(chosen.objective, sides_of(mesh), shapes, styles=seen_too)
+    network = seen.extract(math.prod(found[-1].shape))
+    if isinstance(network, Own):
+        chosen = with_layers(chosen, network, found[-1].shape)
     release_freed()
     return Plan(
         stages=found,
@@ -210,7 +212,7 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
         blend=None if blend is None else list(blend),
         first=first,
         init=told,
-        extract=seen.extract,
+        extract=network,
         zero=seen.zero,
         mesh=mesh,
     )

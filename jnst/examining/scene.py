@@ -187,7 +187,7 @@ def make_scene(
     fields = dataclasses.replace(
         RECIPES["jnst"].objective, terms=(Term("seen", "gram", needed),)
     )
-    network = make_network(params, fields)
+    network = make_network(params, fields, pixels=size_px**2)
     return _scene(pair, params, network, needed, size_px, seed)
 
 

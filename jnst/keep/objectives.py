@@ -4,6 +4,7 @@ The network's parameters are left out and named by their hash. The structure of 
 left is made anew from the tables of losses, as `make_objective` makes it.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from jnst.keep.leaves import Arrays, to_arrays
 from jnst.loop.initial import INITS
 from jnst.loop.optimizers import NUMBERS, OPTIMIZERS, Rule
 from jnst.loop.state import Begin, Start
-from jnst.network.convolution import WINOGRAD, prepare
+from jnst.network.convolution import LARGE_IMAGE, WINOGRAD, prepare
 from jnst.objective.features import Network, NetworkOptions
 from jnst.objective.kinds import Part
 from jnst.objective.making import Pictures, content_targets, make_targets
@@ -122,9 +123,12 @@ def params_from(document: Mapping[str, Any], weights: Any) -> PyTree:
         order = [k for k in params if k.startswith("conv")]
         deepest = [k for k, known in zip(order, depth, strict=False) if k == known]
         choices = ("auto", "winograd") if document["winograd"] else ("xla",)
-        for choice in choices if deepest else ():
+        # How large the pictures were is not told.
+        ways = itertools.product(choices if deepest else (), (0, LARGE_IMAGE))
+        for choice, pixels in ways:
+            how = {"convolution": choice, "pixels": pixels}
             dtype = document["network"]["dtype"]
-            found = prepare(params, deepest[-1:], convolution=choice, dtype=dtype)
+            found = prepare(params, deepest[-1:], dtype=dtype, **how)
             if tensors_sha256(to_arrays(found, "")) == document["params_sha256"]:
                 return found
     where = "at hand" if weights is None else f"in {shown(weights)}"

@@ -9,6 +9,7 @@ less than half the memory. Kernels are frozen: theirs is transformed once. Maps 
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -88,42 +89,64 @@ def _products(left: Array, right: Array, *contracted: int) -> Array:
     return lax.dot_general(left, right, over, precision="highest")
 
 
-def _phases(maps: Array, axis: int, tile: int, count: int) -> Array:
-    """List the phases of overlapping tiles: [tile + 2, ...], `axis` counts tiles."""
-    last = tile * (count - 1) + 1
+def _combined(matrix: np.ndarray, parts: Sequence[Array]) -> Array:
+    """Multiply a matrix with parts that are no array yet: [rows, *part]."""
+    columns = matrix.T.reshape(*matrix.T.shape, *[1] * parts[0].ndim)
+    terms = [column * part[None] for column, part in zip(columns, parts, strict=True)]
+    return functools.reduce(jnp.add, terms)
+
+
+# Each transform has two passes. XLA would join them, and compute the first anew for
+# each of the numbers that the second makes of one: hence `apart`. It makes sums of
+# them as it makes of these, which compile as fast as one matrix product.
+@functools.partial(apart, static_argnums=(1, 2, 3))
+def _transformed(maps: Array, tile: int, which: int, axis: int) -> Array:
+    """Transform overlapping tiles along an axis, which counts tiles then: [n, ...]."""
+    last = maps.shape[axis] - tile - 1
     phases = [lax.slice_in_dim(maps, a, a + last, tile, axis) for a in range(tile + 2)]
-    return lax.concatenate([phase.reshape(1, -1) for phase in phases], 0)
+    return _combined(matrices(tile)[which], phases)
 
 
-def _to_tiles(strip: Array, transform: np.ndarray, rows: int, columns: int) -> Array:
-    """Transform a strip [N, tile R + 2, tile C + 2, I] to tiles [n^2, N R C, I]."""
-    (side, _), (n, height, _, channels) = transform.shape, strip.shape
-    # Matrix products with as few as six rows beat sums of slices, and compile faster.
-    found = _dot(transform, _phases(strip, 2, side - 2, columns))
-    found = found.reshape(side, n, height, columns, channels)
-    found = _dot(transform, _phases(found, 2, side - 2, rows))
-    return found.reshape(side**2, -1, channels)
+@functools.partial(apart, static_argnums=(1, 2))
+def _transformed_back(products: Array, tile: int, which: int) -> Array:
+    """Transform [n, ...] back along its first axis: [tile, ...]."""
+    return _combined(matrices(tile)[which], list(products))
+
+
+def _from_tiles(
+    products: Array, tile: int, which: int, order: tuple[int, ...]
+) -> Array:
+    """Transform [n, n, ...] back to a strip [N, tile R, tile C, O].
+
+    Args:
+      products: As they came.
+      tile: Key of `POINTS`.
+      which: Of its `matrices`.
+      order: Axes of N, R, C and O among those of the products.
+    """
+    found = _transformed_back(products, tile, which)  # [tile, n, ...]
+    batch, down, across, channel = order
+    found = found.transpose(1, batch, down, 0, across, channel)[..., None, :]
+    columns = matrices(tile)[which].T.reshape(-1, 1, 1, 1, 1, tile, 1)
+    summed = functools.reduce(jnp.add, list(found * columns))
+    n, rows, _, wide, _, channels = summed.shape
+    return summed.reshape(n, rows * tile, wide * tile, channels)
 
 
 def _convolved_strip(strip: Array, kernel: Array, backward: bool) -> Array:
     """Convolve [N, tile R + 2, tile C + 2, I] to [N, tile R, tile C, O]."""
-    tile, n = tile_of(kernel), strip.shape[0]
-    rows, columns = ((side - 2) // tile for side in strip.shape[1:3])
-    transform, output = matrices(tile)[3:] if backward else matrices(tile)[1:3]
-    found = _to_tiles(strip, transform, rows, columns)
-    channels_first = found.shape[1] <= FEW_TILES and not backward
-    if channels_first:  # XLA packs the second factor: let that be the small one
-        found = _products(kernel, found, 2, 2)  # [.., O, T]
-    else:
-        found = _products(found, kernel, 2, 1 if backward else 2)  # [.., T, O]
-    found = _dot(np.kron(output, output), found.reshape(found.shape[0], -1))
-    if channels_first:
-        found = found.reshape(tile, tile, -1, n, rows, columns)
-        found = found.transpose(3, 4, 0, 5, 1, 2)
-    else:
-        found = found.reshape(tile, tile, n, rows, columns, -1)
-        found = found.transpose(2, 3, 0, 4, 1, 5)
-    return found.reshape(n, tile * rows, tile * columns, -1)
+    tile, n, channels = tile_of(kernel), strip.shape[0], strip.shape[-1]
+    grid = (n, *((pixels - 2) // tile for pixels in strip.shape[1:3]))
+    square = (tile + 2, tile + 2)
+    input_, output = (3, 4) if backward else (1, 2)
+    found = _transformed(_transformed(strip, tile, input_, 2), tile, input_, 2)
+    found = found.reshape((tile + 2) ** 2, -1, channels)  # tiles, row by row
+    if found.shape[1] <= FEW_TILES and not backward:
+        # XLA packs the second factor: let that be the small one.
+        found = _products(kernel, found, 2, 2).reshape(*square, -1, *grid)
+        return _from_tiles(found, tile, output, (3, 4, 5, 2))
+    found = _products(found, kernel, 2, 1 if backward else 2)
+    return _from_tiles(found.reshape(*square, *grid, -1), tile, output, (2, 3, 4, 5))
 
 
 def tile_of(kernel: Array) -> int:

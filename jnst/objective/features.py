@@ -107,6 +107,7 @@ def make_network(
     *,
     also: Sequence[Term] = (),
     spread: bool = False,
+    pixels: int = 0,
 ) -> Network:
     """Prepare parameters for a recipe's convolutions, once a run.
 
@@ -116,12 +117,14 @@ def make_network(
       also: More terms that must be served.
       spread: Whether maps are split over devices, where XLA's convolution exchanges a
         row or two while Winograd's strips would gather whole maps.
+      pixels: Of the largest image, see `jnst.network.convolution.prepare`.
     """
     terms = [*active_terms(fields.terms), *also]
     layers = [layer for term in terms for layer in term.layers]
     serves = winograd_serves(fields) and not spread
     choice = fields.convolution if serves else "xla"
-    prepared = prepare(params, layers, convolution=choice, dtype=fields.dtype)
+    how: dict[str, Any] = {"dtype": fields.dtype, "pixels": pixels}
+    prepared = prepare(params, layers, convolution=choice, **how)
     return Network(prepared, options_of(fields))
 
 
