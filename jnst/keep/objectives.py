@@ -17,7 +17,7 @@ from jnst.keep.leaves import Arrays, to_arrays
 from jnst.loop.initial import INITS
 from jnst.loop.optimizers import NUMBERS, OPTIMIZERS, Rule
 from jnst.loop.state import Begin, Start
-from jnst.network.convolution import LARGE_IMAGE, WINOGRAD, prepare
+from jnst.network.convolution import LARGE_IMAGE, PREPARED, prepare
 from jnst.objective.features import Network, NetworkOptions
 from jnst.objective.kinds import Part
 from jnst.objective.making import Pictures, content_targets, make_targets
@@ -48,7 +48,7 @@ def document_of(objective: Objective) -> dict[str, Any]:
         "network": network.options._asdict(),
         "params_sha256": tensors_sha256(to_arrays(network.params, "")),
         "layers": sorted(network.params),
-        "winograd": any(WINOGRAD in layer for layer in network.params.values()),
+        "prepared": any({*layer} & {*PREPARED} for layer in network.params.values()),
         "structure": structure._asdict()
         | {"parts": [_part(part) for part in structure.parts], "mesh": None},
         "targets": sorted(objective.targets),
@@ -122,7 +122,7 @@ def params_from(document: Mapping[str, Any], weights: Any) -> PyTree:
         depth = [k for k in params if k.startswith("conv") and k in names]
         order = [k for k in params if k.startswith("conv")]
         deepest = [k for k, known in zip(order, depth, strict=False) if k == known]
-        choices = ("auto", "winograd") if document["winograd"] else ("xla",)
+        choices = ("auto", "winograd") if document["prepared"] else ("xla",)
         # How large the pictures were is not told.
         ways = itertools.product(choices if deepest else (), (0, LARGE_IMAGE))
         for choice, pixels in ways:

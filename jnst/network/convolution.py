@@ -1,10 +1,10 @@
 """3x3 convolutions of the network: which layer takes which algorithm.
 
 XLA's own convolution serves any device. On a CPU most layers run faster as Winograd's,
-`jnst.network.winograd`; kernels are transformed once, by `prepare`, and ride in the
-layer's parameters: a layer that has `WINOGRAD` among its parameters uses it. To change
-which layers do, edit `LEAST_CHANNELS`; to change their tiles, `SMALL_TILES_FROM` and
-`LARGE_IMAGE`.
+`jnst.network.winograd`, and the first as one matrix product; kernels are brought into
+the form that these take once, by `prepare`, and ride in the layer's parameters: a layer
+that has one of `PREPARED` among its parameters uses it. To change which layers do, edit
+`LEAST_CHANNELS`; to change their tiles, `SMALL_TILES_FROM` and `LARGE_IMAGE`.
 """
 
 import math
@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from jnst.base import Params, check_one_of
-from jnst.network.frugal import Maps
+from jnst.base import Params, check_one_of, matmul
+from jnst.network.frugal import Maps, relu
 from jnst.network.layers import IMAGE_LAYER, backbone_of, canonical_layer, layer_names
 from jnst.network.winograd import transformed_kernel, winograd
 
@@ -26,10 +26,17 @@ PRECISIONS = ("default", "high", "highest")
 GPU TF32, TF32 or float32 itself; a CPU takes float32 always."""
 WINOGRAD = "winograd"
 """Name of the transformed kernel among a layer's parameters, [(tile + 2)^2, O, I]."""
+COLUMNS = "columns"
+"""Name of the kernel of one product among a layer's parameters, [9 I, O]."""
+PREPARED = (WINOGRAD, COLUMNS)
 
 LEAST_CHANNELS = {"cpu": 64}
 """By backend: input channels from which Winograd is faster than XLA's convolution, at
-any size of map (benchmarks/convolutions.py); other backends never take it unasked."""
+any size of map (benchmarks/convolutions.py); other backends never take it unasked. Of
+fewer than `FEW_CHANNELS`, and at least so many that come out, one product is."""
+
+FEW_CHANNELS = 5
+"""Nine times as many numbers as a map has are written for one product."""
 
 SMALL_TILES_FROM = 512
 """Output channels from which tiles are 2x2: where maps are small and kernels large, the
@@ -62,7 +69,7 @@ def prepare(
     Returns:
       The parameters as deep as asked, convolutions in the type of activations (float64
       is left alone: rounding would show); those that were given in float32, stay so and
-      are to use Winograd have the leaf `WINOGRAD` in place of "kernel".
+      are to use Winograd or one product have one of `PREPARED` in place of "kernel".
 
     Raises:
       ValueError: For an unknown convolution or layer.
@@ -82,12 +89,20 @@ def prepare(
     }
     for name in used:
         layer, given = found.get(name, {}), params.get(name, {})
-        wide = "kernel" in layer and layer["kernel"].shape[2] >= least
-        if wide and layer["kernel"].dtype == given["kernel"].dtype == jnp.float32:
-            deep = layer["kernel"].shape[3] >= SMALL_TILES_FROM
+        kernel = layer.get("kernel")
+        if kernel is None or not kernel.dtype == given["kernel"].dtype == jnp.float32:
+            continue
+        *_, incoming, outgoing = kernel.shape
+        if incoming >= least:
+            deep = outgoing >= SMALL_TILES_FROM
             tile = 2 if deep and pixels < LARGE_IMAGE else 4
-            kernel = transformed_kernel(layer["kernel"], tile)
-            found[name] = {"bias": layer["bias"], WINOGRAD: kernel}
+            found[name] = {
+                "bias": layer["bias"],
+                WINOGRAD: transformed_kernel(kernel, tile),
+            }
+        elif convolution == "auto" and incoming < FEW_CHANNELS and outgoing >= least:
+            columns = kernel.reshape(-1, outgoing)
+            found[name] = {"bias": layer["bias"], COLUMNS: columns}
     return found
 
 
@@ -114,8 +129,8 @@ def convolve(
 
     Args:
       maps: Of shape [N, H, W, I].
-      layer: {"kernel": [3, 3, I, O], "bias": [O]}, or `WINOGRAD` from `prepare` in
-        place of the kernel.
+      layer: {"kernel": [3, 3, I, O], "bias": [O]}, or one of `PREPARED` in place of
+        the kernel.
       padding: How the border is continued, as `jnp.pad` calls it.
       precision: One of `PRECISIONS`; Winograd's, whose transforms would amplify
         rounding, is always the highest.
@@ -136,6 +151,9 @@ def convolve(
                 f"not {padding!r} and {maps.dtype}; set convolution=xla"
             )
         return winograd(maps, layer[WINOGRAD], bias, rectify)
+    if COLUMNS in layer:
+        found = _product(maps, layer[COLUMNS], padding)
+        return relu(found, bias) if rectify else found + bias
     if not zeros:
         maps = jnp.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)), padding)
     found = lax.conv_general_dilated(
@@ -147,3 +165,12 @@ def convolve(
         precision=lax.Precision[precision.upper()],
     )
     return jax.nn.relu(found + bias) if rectify else found + bias
+
+
+def _product(maps: Maps, columns: Array, padding: str) -> Maps:
+    """Multiply all windows [9 I] with a kernel, which is convolving."""
+    height, width = maps.shape[1:3]
+    around = jnp.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)), padding)
+    rows = lax.concatenate([around[:, :, b : b + width] for b in range(3)], 3)
+    windows = lax.concatenate([rows[:, a : a + height] for a in range(3)], 3)
+    return matmul(windows, columns.astype(maps.dtype))

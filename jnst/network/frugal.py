@@ -62,14 +62,17 @@ def apart(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
 
 
 @apart
-def _rectified(maps: Maps) -> Maps:
-    return jnp.maximum(maps, 0)
+def _rectified(maps: Maps, *bias: Array) -> Maps:
+    return jnp.maximum(sum(bias, maps), 0)
 
 
 @jax.custom_jvp
-def relu(maps: Maps) -> Maps:
-    """Rectify; the result is all that is kept."""
-    return _rectified(maps)
+def relu(maps: Maps, *bias: Float[Array, "1 1 1 _"]) -> Maps:
+    """Rectify, a bias added first if one is given; the result is all that is kept.
+
+    The bias is taken as frozen: its gradient is zero.
+    """
+    return _rectified(maps, *bias)
 
 
 _let_through = linear(
@@ -81,17 +84,30 @@ _let_through = linear(
 
 
 @relu.defjvp
-def _relu_tangent(primals: tuple[Maps], tangents: tuple[Maps]) -> tuple[Maps, Maps]:
+def _relu_tangent(
+    primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[Maps, Maps]:
     found = relu(*primals)
-    return found, _let_through(*tangents, found)
+    return found, _let_through(tangents[0], found)
+
+
+def _corners(maps: Maps) -> list[Maps]:
+    """List the pixels of all windows, in row order."""
+    return [maps[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+
+
+@apart
+def _largest(maps: Maps) -> Maps:
+    """Find the largest pixel of each window, once for what asks for it twice."""
+    return functools.reduce(jnp.maximum, _corners(maps))
 
 
 @apart
 def _pooled(maps: Maps) -> tuple[Maps, UInt8[Array, "n _ _ _"]]:
     """Pool, rectify, and tell in a byte which pixel was the first largest."""
-    (a, b), (c, d) = ([maps[:, i::2, j::2] for j in (0, 1)] for i in (0, 1))
-    largest = jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
-    least = largest - TIE * jnp.max(maps, axis=(1, 2), keepdims=True)
+    a, b, c, _ = _corners(maps)
+    largest = _largest(maps)
+    least = largest - TIE * jnp.max(largest, axis=(1, 2), keepdims=True)
     last = np.uint8(2) + (c < least).astype(jnp.uint8)
     code = jnp.where(a >= least, np.uint8(0), jnp.where(b >= least, np.uint8(1), last))
     return jnp.maximum(largest, 0), jnp.where(largest > 0, code, NOWHERE)

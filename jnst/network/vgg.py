@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from jnst.base import FeatureMaps, Images, Params, check_one_of, matmul
 from jnst.network import frugal
-from jnst.network.convolution import PRECISIONS, WINOGRAD, convolve
+from jnst.network.convolution import PRECISIONS, PREPARED, convolve
 from jnst.network.layers import BACKBONES as BACKBONES
 from jnst.network.layers import (
     backbone_of,
@@ -66,9 +66,10 @@ class Convolution(nn.Module):
         """Map [N, H, W, I] to [N, H, W, features], and rectify if asked."""
         shape = (3, 3, x.shape[-1], self.features)
         layer = {"bias": self.param("bias", nn.initializers.zeros, shape[-1:])}
-        if self.has_variable("params", WINOGRAD):
-            layer[WINOGRAD] = self.get_variable("params", WINOGRAD)
-        else:
+        prepared = [k for k in PREPARED if self.has_variable("params", k)]
+        for name in prepared:
+            layer[name] = self.get_variable("params", name)
+        if not prepared:
             start = nn.initializers.lecun_normal()
             layer["kernel"] = self.param("kernel", start, shape)
         how = {"padding": self.padding, "precision": self.precision}
@@ -128,7 +129,7 @@ class VGG(nn.Module):
     def _prepared(self) -> set[str]:
         """List the convolutions that `jnst.network.convolution.prepare` prepared."""
         layers = self.variables.get("params", {})
-        return {name for name, layer in layers.items() if WINOGRAD in layer}
+        return {name for name, layer in layers.items() if {*layer} & {*PREPARED}}
 
     def _relus_elsewhere(self, names: Sequence[str]) -> tuple[set[str], set[str]]:
         """List the ReLUs that wait for a pooling, and those a convolution does."""
