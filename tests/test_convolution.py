@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import references_network as references
+from jax.test_util import check_grads
 from tiny import batch, picture, tiny_params
 
 import jnst
 from jnst.network import convolution, vgg
 from jnst.network import winograd as algorithm
-from jnst.network.convolution import WINOGRAD, convolve, prepare
+from jnst.network.convolution import COLUMNS, WINOGRAD, convolve, prepare
 from jnst.network.winograd import transformed_kernel
 from jnst.objective.features import make_network
 
@@ -185,6 +186,39 @@ def test_every_border_equals_the_twin(padding, tile):
         )
 
 
+def with_product(layer):
+    columns = layer["kernel"].reshape(-1, layer["kernel"].shape[-1])
+    return {"bias": layer["bias"], COLUMNS: columns}
+
+
+@pytest.mark.parametrize("rectify", [False, True])
+@pytest.mark.parametrize("padding", ["constant", "edge", "reflect"])
+def test_one_product_is_the_definition_at_every_border(padding, rectify, maybe_jit):
+    maps, layer = maps_and_layer(6, 7, n=2)
+    padded = np.pad(maps, ((0, 0), (1, 1), (1, 1), (0, 0)), padding)
+    expected = slow_convolution(padded, layer["kernel"])[:, 1:-1, 1:-1]
+    expected = expected + np.asarray(layer["bias"])
+    expected = np.maximum(expected, 0) if rectify else expected
+    how = {"padding": padding, "rectify": rectify}
+    found = maybe_jit(lambda x: convolve(x, with_product(layer), **how))(maps)
+    assert_close(found, expected)
+
+
+@pytest.mark.parametrize("rectify", [False, True])
+def test_the_gradient_of_one_product_is_that_of_differences(rectify):
+    given = jax.tree.map(np.float64, maps_and_layer(4, 5))
+    weights = np.cos(np.arange(4 * 5 * 3.0)).reshape(1, 4, 5, 3)
+    with jax.enable_x64(True):
+        maps, layer = jax.tree.map(jnp.asarray, given)
+
+        def energy(x):
+            how = {"padding": "reflect", "rectify": rectify}
+            found = convolve(jnp.asarray(x), with_product(layer), **how)
+            return jnp.sum(weights * found**2)
+
+        check_grads(energy, (maps,), order=1, modes=["rev"], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("padding", "dtype"), [("edge", "float32"), ("constant", "bfloat16")]
 )
@@ -222,11 +256,40 @@ def test_auto_takes_winograd_on_a_cpu_for_wide_layers():
     assert transformed(params) == (["conv1_2", "conv2_1"] if on_cpu else [])
 
 
-def test_kernels_with_many_outputs_have_small_tiles(monkeypatch):
+def test_auto_takes_one_product_on_a_cpu_for_the_first_layer_alone():
+    def with_columns(**how):
+        found = prepare(tiny_params(channels=64), ["relu2_1"], **how)
+        return [name for name, layer in found.items() if COLUMNS in layer]
+
+    on_cpu = jax.default_backend() == "cpu"
+    assert with_columns(convolution="auto") == (["conv1_1"] if on_cpu else [])
+    for how in ({"convolution": "xla"}, {"convolution": "winograd"}):
+        assert with_columns(**how) == []
+    assert with_columns(convolution="auto", dtype="bfloat16") == []
+
+
+@pytest.mark.parametrize(("pixels", "tiles"), [(0, [36, 16]), (100, [36, 36])])
+def test_kernels_with_many_outputs_have_small_tiles_for_small_images(
+    monkeypatch, pixels, tiles
+):
     monkeypatch.setattr(convolution, "SMALL_TILES_FROM", 9)
+    monkeypatch.setattr(convolution, "LARGE_IMAGE", 100)
     params = {**tiny_params(channels=8), "conv2_1": tiny_params(channels=9)["conv2_1"]}
-    found = prepare(params, ["relu2_1"], convolution="winograd")
-    assert [found[k][WINOGRAD].shape[0] for k in ("conv1_2", "conv2_1")] == [36, 16]
+    found = prepare(params, ["relu2_1"], convolution="winograd", pixels=pixels)
+    assert [found[k][WINOGRAD].shape[0] for k in ("conv1_2", "conv2_1")] == tiles
+
+
+@pytest.mark.parametrize(("least", "tiles"), [(24 * 20 + 1, 16), (24 * 20, 36)])
+def test_a_run_chooses_tiles_by_its_last_size(monkeypatch, least, tiles):
+    monkeypatch.setattr(convolution, "SMALL_TILES_FROM", 8)
+    monkeypatch.setattr(convolution, "LARGE_IMAGE", least)
+    objective = jnst.make_objective(
+        picture(24, 20),
+        picture(40, 40, seed=1),
+        weights=tiny_params(channels=8),
+        convolution="winograd",
+    )
+    assert objective.extract.params["conv1_2"][WINOGRAD].shape[0] == tiles
 
 
 def test_kernels_of_other_types_are_left_alone():

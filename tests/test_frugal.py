@@ -20,6 +20,10 @@ def usual_pooling(maps):
 
 PAIRS = {
     "relu": (frugal.relu, jax.nn.relu),
+    "biased relu": (
+        lambda maps: frugal.relu(maps, jnp.ones((1, 1, 1, 6))),
+        lambda maps: jax.nn.relu(maps + 1),
+    ),
     "pooled_relu": (frugal.pooled_relu, usual_pooling),
 }
 

@@ -7,7 +7,10 @@ import pytest
 from tiny import picture, tiny_params
 
 import jnst
+from jnst.keep import objectives
 from jnst.keep.storage import read_checkpoint, write_checkpoint
+from jnst.network import convolution
+from jnst.network.convolution import WINOGRAD
 from jnst.weights import save_weights
 
 pytestmark = pytest.mark.usefixtures("quicker_compile")
@@ -77,6 +80,22 @@ def test_parameters_are_found_again_by_their_hash(weights, tmp_path, monkeypatch
     with pytest.raises(ValueError, match="needs the network's parameters of SHA-256"):
         jnst.load(path, weights=tiny_params(seed=3))
     assert path.stat().st_size < 200_000
+
+
+def test_parameters_prepared_for_large_images_are_found_too(
+    weights, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(convolution, "SMALL_TILES_FROM", 1)
+    tiles = []
+    for least in (1, 10**9):
+        monkeypatch.setattr(convolution, "LARGE_IMAGE", least)
+        monkeypatch.setattr(objectives, "LARGE_IMAGE", least)
+        objective = made(weights, convolution="winograd")
+        jnst.save(tmp_path / f"{least}", objective, jnst.init(objective))
+        found, _ = jnst.load(tmp_path / f"{least}", weights=weights)
+        assert_same(found, objective)
+        tiles.append(found.extract.params["conv1_2"][WINOGRAD].shape[0])
+    assert tiles == [36, 16]
 
 
 def test_functions_cannot_be_saved(weights, tmp_path):
