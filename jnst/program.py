@@ -40,6 +40,9 @@ Linux), beyond which XLA aborts."""
 _HELD: weakref.WeakKeyDictionary[Any, set[Any]] = weakref.WeakKeyDictionary()
 """What each function under `jax.jit` was compiled for since it was last cleared."""
 
+_FOLDERS: list[Path] = []
+"""Where `keep_programs` keeps them, once it does."""
+
 FOUND_S = 0.1
 """A program that took less was found, or is small: it leaves no memory to give back,
 and asking the C library takes 20 ms."""
@@ -91,6 +94,7 @@ def keep_programs() -> Path | None:
     config.update("jax_compilation_cache_dir", str(folder))
     config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     compilation_cache.reset_cache()  # else JAX keeps to what it found at its first
+    _FOLDERS.append(folder)
     return folder
 
 
@@ -142,6 +146,20 @@ def compiled(
     if seconds > FOUND_S:
         release_freed()
     return program, seconds
+
+
+def forget(program: Any) -> None:
+    """Free the memory of programs that have done their work, if the disk has them.
+
+    Those that make the targets of one size take 40 MiB, and 0.3 s to be read again;
+    without `keep_programs` they stay for the next call.
+
+    Args:
+      program: A function from `compiled`.
+    """
+    if _FOLDERS:
+        program.clear_cache()
+        _HELD.pop(program, None)
 
 
 def program_key(

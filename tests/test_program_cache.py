@@ -4,7 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jnst import program
@@ -74,3 +77,17 @@ def test_the_folder_is_named_by_the_processor():
     name = program._processor()
     assert name == program._processor()
     assert len(name) == 16 and int(name, 16) >= 0
+
+
+def twice(x):
+    return 2 * x
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_programs_are_forgotten_only_where_the_disk_has_them(monkeypatch, on_disk):
+    monkeypatch.setattr(program, "_FOLDERS", [Path("somewhere")] if on_disk else [])
+    found, _ = program.compiled(twice, (jnp.ones(3),))
+    np.testing.assert_array_equal(found(jnp.ones(3)), 2)
+    program.forget(found)
+    assert found._cache_size() == (0 if on_disk else 1)
+    np.testing.assert_array_equal(found(jnp.ones(3)), 2)  # and can be had again

@@ -18,7 +18,7 @@ from jnst.objective.kinds import KINDS, Part
 from jnst.objective.term import OWN, TABLES, Term, kind_of
 from jnst.objective.turns import Turns, make_turns
 from jnst.objective.value import Objective, Structure
-from jnst.program import compiled
+from jnst.program import compiled, forget
 from jnst.splitting import BATCH, kept, put
 
 
@@ -259,6 +259,8 @@ def build(
         return programs[function][0](*arguments)
 
     made = targets_and_turns(fields.shift_px, extract, pictures, structure, run=run)
+    for program, _ in programs.values():
+        forget(program)
     rest = weights, layers, pictures.shares, start, structure
     seconds = sum(spent for _, spent in programs.values())
     return Objective(extract, made[0], *rest, made[1]), seconds
