@@ -29,6 +29,9 @@ transformed kernel."""
 STRIP_TILES, MOST_STRIPS = {2: 1152, 4: 512}, 8
 """Tiles worked on together: few save memory, many save compiling."""
 
+STRIP_NUMBERS = 2**16
+"""Tiles times channels worked on together, if that allows more tiles."""
+
 FEW_TILES = 64
 """Up to so many, the kernel is the larger factor of the product."""
 
@@ -161,7 +164,8 @@ def _convolved(maps: Maps, kernel: Array, backward: bool) -> Maps:
     border = (1, tile * rows + 1 - height, 0), (1, tile * columns + 1 - width, 0)
     none = (0, 0, 0)
     padded = lax.pad(maps, np.zeros((), maps.dtype), (none, *border, none))
-    tall = max(STRIP_TILES[tile] // columns, -(-rows // MOST_STRIPS))
+    most = max(STRIP_TILES[tile], STRIP_NUMBERS // max(kernel.shape[1:]))
+    tall = max(most // columns, -(-rows // MOST_STRIPS))
     starts = range(0, rows, tall)
     strips = [padded[:, tile * r : tile * min(r + tall, rows) + 2] for r in starts]
     found = [_convolved_strip(strip, kernel, backward) for strip in strips]
