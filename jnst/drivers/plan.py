@@ -185,12 +185,12 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
     chosen = without_content(chosen) if source is None else chosen
     reference = _reference(recipe).objective
     mesh = make_mesh(request.devices, request.members or batch)
-    if extract is not None and mesh is not None:
-        raise ValueError(f"extract cannot be split over devices: {OWN_WHOLE}")
-    if extract is not None:
+    if extract is None:
+        seen = vgg_of(weights, chosen, reference, spread=mesh is not None)
+    elif mesh is None:
         seen = own_of(extract, chosen)
     else:
-        seen = vgg_of(weights, chosen, reference, spread=mesh is not None)
+        raise ValueError(f"extract cannot be split over devices: {OWN_WHOLE}")
     found = plan_stages(Given(source, styles, shape), chosen.schedule, seen)
     if mesh is not None:
         shapes = [stage.shape for stage in found]
