@@ -4,7 +4,6 @@
 """
 
 import dataclasses
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
@@ -196,7 +195,7 @@ def make_plan(request: Request, changes: Mapping[str, Any]) -> Plan:
         shapes = [stage.shape for stage in found]
         seen_too = [shape for stage in found for shape in stage.styles]
         check_splits(chosen.objective, sides_of(mesh), shapes, styles=seen_too)
-    network = seen.extract(math.prod(found[-1].shape))
+    network = seen.extract(int(np.prod(found[-1].shape)))
     if isinstance(network, Own):
         chosen = with_layers(chosen, network, found[-1].shape)
     release_freed()
