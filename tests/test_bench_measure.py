@@ -11,7 +11,6 @@ import pytest
 
 import jnst
 from jnst.bench import measure as measuring
-from jnst.bench import peers as peers_module
 from jnst.bench import prepared as prepared_module
 from jnst.bench import speeds as speeds_module
 from jnst.bench.cases import OBJECTIVE, Case, make_cases, make_pictures, with_loss
@@ -118,8 +117,7 @@ def test_parameters_are_prepared_as_a_run_prepares_them(
         seen.append(fields)
         return features.make_network(params, fields, **how)
 
-    for module in (prepared_module, peers_module):
-        monkeypatch.setattr(module, "make_network", make_network)
+    monkeypatch.setattr(prepared_module, "make_network", make_network)
     make(Case(SHORT, 32), vgg19)
     # A peer with our network prepares its own.
     assert seen == [SHORT.objective] * times
