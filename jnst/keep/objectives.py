@@ -122,10 +122,10 @@ def params_from(document: Mapping[str, Any], weights: Any) -> PyTree:
         depth = [k for k in params if k.startswith("conv") and k in names]
         order = [k for k in params if k.startswith("conv")]
         deepest = [k for k, known in zip(order, depth, strict=False) if k == known]
-        choices = ("auto", "winograd") if document["prepared"] else ("xla",)
         # How large the pictures were is not told.
-        ways = itertools.product(choices if deepest else (), (0, LARGE_IMAGE))
-        for choice, pixels in ways:
+        sizes = itertools.product(("auto", "winograd"), (0, LARGE_IMAGE))
+        ways = sizes if document["prepared"] else [("xla", 0)]
+        for choice, pixels in ways if deepest else ():
             how = {"convolution": choice, "pixels": pixels}
             dtype = document["network"]["dtype"]
             found = prepare(params, deepest[-1:], dtype=dtype, **how)

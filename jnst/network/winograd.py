@@ -100,8 +100,7 @@ def _combined(matrix: np.ndarray, parts: Sequence[Array]) -> Array:
 
 
 # Each transform has two passes. XLA would join them, and compute the first anew for
-# each of the numbers that the second makes of one: hence `apart`. It makes sums of
-# them as it makes of these, which compile as fast as one matrix product.
+# each of the numbers that the second makes of one: hence `apart`.
 @functools.partial(apart, static_argnums=(1, 2, 3))
 def _transformed(maps: Array, tile: int, which: int, axis: int) -> Array:
     """Transform overlapping tiles along an axis, which counts tiles then: [n, ...]."""
