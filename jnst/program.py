@@ -5,9 +5,7 @@ for the process. Compiling is a call of its own, so that a benchmark can time it
 """
 
 import functools
-import hashlib
 import inspect
-import platform
 import time
 import weakref
 from collections.abc import Callable
@@ -15,22 +13,27 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
 from jnst.files import cache_folder
 from jnst.memory import release_freed
+from jnst.processor import cpu_digest, multiplies_bfloat16
 
+YNNPACK = "xla_cpu_experimental_ynn_fusion_type"
 COMPILER_OPTIONS = {
     # XLA gives matrix products to YNNPACK, which packs a large second factor anew each
     # time; with Eigen's a step takes 0.73 of the time at 128 px, 0.95 at 256 px. Kept
     # in order of memory, not of concurrency, it takes 0.95 of that.
     "cpu": {
-        "xla_cpu_experimental_ynn_fusion_type": "",
+        YNNPACK: "",
         "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
     },
 }
-"""XLA's options by backend, where the ones it comes with are not the fastest."""
+"""XLA's options by backend, where the ones it comes with are not the fastest. A program
+in bfloat16 keeps YNNPACK, where the CPU multiplies that: Eigen converts to float32, and
+a step takes 1.3 to 1.6 times as long (256 and 512 px, AMD EPYC, avx512_bf16)."""
 
 MOST_PROGRAMS = 16
 """Programs kept of one function: more than a run has sizes. Each takes up to 14 MiB,
@@ -48,24 +51,28 @@ FOUND_S = 0.1
 and asking the C library takes 20 ms."""
 
 
+def in_half(arguments: Any) -> bool:
+    """Tell whether a program for these arguments multiplies in bfloat16."""
+    leaves = jax.tree.leaves(arguments)
+    given = any(getattr(x, "dtype", None) == jnp.bfloat16 for x in leaves)
+    return given and multiplies_bfloat16()
+
+
 @functools.cache
-def compiler_options() -> dict[str, str | bool]:
-    """Return `COMPILER_OPTIONS` of this backend, none if this jaxlib knows them not."""
+def compiler_options(*, half: bool = False) -> dict[str, str | bool]:
+    """Return `COMPILER_OPTIONS` of this backend, none if this jaxlib knows them not.
+
+    Args:
+      half: See `in_half`.
+    """
     options: dict[str, str | bool] = {**COMPILER_OPTIONS.get(jax.default_backend(), {})}
+    if half:
+        options.pop(YNNPACK, None)
     try:
         jax.jit(lambda: 0).lower().compile(compiler_options=options)
     except jax.errors.JaxRuntimeError:
         return {}
     return options
-
-
-def _processor() -> str:
-    """Name what programs for this CPU may use, since homes are shared by machines."""
-    known = Path("/proc/cpuinfo")
-    lines = known.read_text().splitlines() if known.exists() else []
-    flags = [line for line in lines if line.startswith(("flags", "Features"))][:1]
-    words = "".join([platform.machine(), platform.processor(), *flags])
-    return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 
 @functools.cache
@@ -85,7 +92,7 @@ def keep_programs() -> Path | None:
     config: Any = jax.config
     if config.jax_compilation_cache_dir or not config.jax_enable_compilation_cache:
         return None
-    folder = cache_folder() / "programs" / _processor()
+    folder = cache_folder() / "programs" / cpu_digest()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.parent.chmod(0o700)
@@ -100,7 +107,11 @@ def keep_programs() -> Path | None:
 
 @functools.cache
 def jitted(
-    function: Callable[..., Any], *, static: int, donated: tuple[int, ...]
+    function: Callable[..., Any],
+    *,
+    static: int,
+    donated: tuple[int, ...],
+    half: bool = False,
 ) -> Any:
     """Return a module's function under `jax.jit`, with this backend's options.
 
@@ -108,13 +119,14 @@ def jitted(
       function: A function that is defined once; its last arguments are static.
       static: How many.
       donated: Positions of arguments whose buffers it may use.
+      half: See `in_half`.
     """
     count = len(inspect.signature(function).parameters)
     return jax.jit(
         function,
         static_argnums=tuple(range(count - static, count)),
         donate_argnums=donated,
-        compiler_options=compiler_options(),
+        compiler_options=compiler_options(half=half),
     )
 
 
@@ -138,7 +150,8 @@ def compiled(
       with all these arguments; and the seconds it took.
     """
     start = time.perf_counter()
-    program = jitted(function, static=len(static), donated=donated)
+    how = {"static": len(static), "donated": donated, "half": in_half(arguments)}
+    program = jitted(function, **how)
     _make_room(program, program_key(function, arguments, static))
     lowered = program.lower(*arguments, *static)
     lowered.compile()

@@ -22,7 +22,7 @@ every_module = pytest.mark.parametrize("path", MODULES, ids=IDS)
 ORDER = (
     ("guesses",),
     ("base",),
-    ("bounds", "files", "memory", "linear", "splitting"),
+    ("bounds", "files", "memory", "linear", "splitting", "processor"),
     ("fitting",),
     ("program",),
     ("image", "losses", "network"),

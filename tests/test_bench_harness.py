@@ -9,8 +9,8 @@ import pytest
 
 from jnst.bench.cases import OBJECTIVE, Case
 from jnst.bench.networks import random_params
-from jnst.bench.report import cpu
 from jnst.bench.session import run_cases
+from jnst.processor import cpu_name
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -43,7 +43,10 @@ def test_the_cpu_is_named_with_its_widest_vectors(tmp_path):
     known = tmp_path / "cpuinfo"
     one = "processor\t: {}\nmodel name\t: Fast 9\nflags\t\t: sse avx2 {}\n\n"
     known.write_text(one.format(0, "avx512f") + one.format(1, "avx512f"))
-    assert cpu(known=known) == "Fast 9, AVX-512"
+    assert cpu_name(known=known) == "Fast 9, AVX-512"
     known.write_text(one.format(0, ""))
-    assert cpu(known=known) == "Fast 9, AVX2"
-    assert cpu(known=tmp_path / "absent") in (platform.processor(), platform.machine())
+    assert cpu_name(known=known) == "Fast 9, AVX2"
+    assert cpu_name(known=tmp_path / "absent") in (
+        platform.processor(),
+        platform.machine(),
+    )

@@ -103,9 +103,9 @@ def test_which_convolutions_may_be_winograds(monkeypatch):
         return takes_winograd(dataclasses.replace(OBJECTIVE, **changes))
 
     assert takes(convolution="winograd") and not takes(convolution="xla")
-    assert not takes(convolution="auto", dtype="bfloat16")
+    assert not takes(convolution="auto", padding="reflect")
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
-    assert takes(convolution="auto")
+    assert takes(convolution="auto") and takes(convolution="auto", dtype="bfloat16")
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     assert not takes(convolution="auto")
 

@@ -9,10 +9,10 @@ import sys
 import pytest
 from tiny import tiny_params
 
-from jnst.bench.bfloat16 import cpu_flags
 from jnst.cli.main import main
 from jnst.doctor import device, folders, machine, processor, report, smoke
 from jnst.doctor.finding import BROKEN, LOOK, OK, Finding, Found, without_names
+from jnst.processor import cpu_flags
 from jnst.weights import save_weights
 
 pytestmark = pytest.mark.usefixtures("quicker_compile")

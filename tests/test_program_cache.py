@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -74,9 +75,19 @@ def test_nothing_is_kept_where_jax_is_told_not_to():
 
 
 def test_the_folder_is_named_by_the_processor():
-    name = program._processor()
-    assert name == program._processor()
-    assert len(name) == 16 and int(name, 16) >= 0
+    folder = Path(program.cpu_digest())
+    assert len(folder.name) == 16 and int(folder.name, 16) >= 0
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_products_in_bfloat16_are_left_to_ynnpack(monkeypatch, native):
+    monkeypatch.setattr(program, "multiplies_bfloat16", lambda: native)
+    whole, half = jnp.ones(2), {"a": [jnp.ones(2, jnp.bfloat16)]}
+    assert not program.in_half([whole, 3])
+    assert program.in_half([whole, half]) == native
+    if jax.default_backend() == "cpu":
+        usual, other = (program.compiler_options(half=x) for x in (False, True))
+        assert usual == {**other, program.YNNPACK: ""} != other
 
 
 def twice(x):

@@ -5,25 +5,14 @@ from pathlib import Path
 
 import jax
 
-INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
-"""Flags of an x86 processor that multiplies bfloat16 itself; others convert first."""
+from jnst.processor import INSTRUCTIONS, KNOWN, cpu_flags
 
 
-def cpu_flags(*, known: str | Path = "/proc/cpuinfo") -> set[str]:
-    """Return the flags of an x86 processor; none where Linux does not tell of them.
-
-    Args:
-      known: Where Linux tells of it.
-    """
-    lines = Path(known).read_text().splitlines() if Path(known).exists() else []
-    found = [line.partition(":")[2] for line in lines if line.startswith("flags")]
-    return set(found[0].split()) if found else set()
-
-
-def slow_bfloat16(
-    dtypes: Collection[str], *, known: str | Path = "/proc/cpuinfo"
-) -> str | None:
+def slow_bfloat16(dtypes: Collection[str], *, known: str | Path = KNOWN) -> str | None:
     """Return a line to warn with where bfloat16 is slower than float32.
+
+    On a CPU without `INSTRUCTIONS` products are taken in float32, so that a step takes
+    as long as float32's by Winograd's algorithm, and twice as long by the definition.
 
     Args:
       dtypes: Types of activations that are about to run.
@@ -39,6 +28,6 @@ def slow_bfloat16(
     if not flags or flags & set(INSTRUCTIONS):
         return None
     return (
-        "dtype=bfloat16 is slower than float32 on this CPU, which has neither "
-        f"{' nor '.join(INSTRUCTIONS)}"
+        "dtype=bfloat16 is slower than float32, at best as fast, on this CPU, which "
+        f"has neither {' nor '.join(INSTRUCTIONS)}"
     )

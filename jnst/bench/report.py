@@ -7,7 +7,6 @@ its form, and changes when a field changes its meaning.
 import csv
 import datetime
 import os
-import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from jnst.bench.measure import Row
 from jnst.bench.schema import SCHEMA, check_document, read_json
 from jnst.drivers.record import device, versions
 from jnst.files import atomic_write
+from jnst.processor import cpu_name
 
 COLUMNS: dict[str, tuple[str, str]] = {
     # Heading: (field of a row, format).
@@ -60,8 +60,6 @@ DULL = ("batch", "optimizer", "convolution", "mode", "devices")
 """Columns left out where they say the same everywhere."""
 SAMPLES = ("samples_ms", "peer_samples_ms", "blocks")
 """Fields too long for a line of CSV."""
-VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}
-"""Flags of /proc/cpuinfo, the widest first, and their names."""
 
 
 def commit() -> str | None:
@@ -83,23 +81,6 @@ def commit() -> str | None:
     return done.stdout.strip()
 
 
-def cpu(*, known: str | Path = "/proc/cpuinfo") -> str:
-    """Name the host's CPU and its widest vectors.
-
-    Args:
-      known: Where Linux tells of it; elsewhere the platform's own name will do.
-    """
-    found: dict[str, str] = {}
-    lines = Path(known).read_text().splitlines() if Path(known).exists() else []
-    for line in lines:
-        name, _, value = line.partition(":")
-        found.setdefault(name.strip(), value.strip())
-    model = found.get("model name") or platform.processor() or platform.machine()
-    flags = found.get("flags", "").split()
-    widest = [name for flag, name in VECTORS.items() if flag in flags]
-    return ", ".join([model, *widest[:1]])
-
-
 def make_document(
     rows: Sequence[Row], *, weights: Mapping[str, Any], options: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -119,7 +100,7 @@ def make_document(
         "commit": commit(),
         "device": device(),
         "device_kind": jax.devices()[0].device_kind,
-        "cpu": cpu(),
+        "cpu": cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
         "matmul_precision": jax.config.jax_default_matmul_precision,  # type: ignore[attr-defined]
         "xla_flags": os.environ.get("XLA_FLAGS", ""),

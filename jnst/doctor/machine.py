@@ -12,11 +12,11 @@ import jax
 import psutil
 
 from jnst.bench.host import LIBRARIES, asked_of_driver
-from jnst.bench.report import cpu
 from jnst.doctor.finding import LOOK, OK, Finding, Found
 from jnst.drivers.record import PACKAGES, cores
 from jnst.files import cache_folder
 from jnst.memory import available_bytes, container_bytes
+from jnst.processor import cpu_name
 from jnst.scale.memory import WHOLE_BYTES
 
 PREFIXES = ("JAX_", "XLA_", "LIBTPU_", "TPU_", "JNST_", "CUDA_", "NVIDIA_", "OMP_")
@@ -77,7 +77,7 @@ def memory() -> Found:
     """Tell the memory of the machine, the container and the accelerator."""
     machine, limit = psutil.virtual_memory(), container_bytes()
     facts: dict[str, Any] = {
-        "cpu": cpu(),
+        "cpu": cpu_name(),
         "cores": cores(),
         "machine_mib": _mib(machine.total),
         "machine_free_mib": _mib(machine.available),

@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnst.bench.bfloat16 import INSTRUCTIONS, cpu_flags
 from jnst.doctor.finding import LOOK, OK, Finding, Found
+from jnst.processor import INSTRUCTIONS, cpu_flags
 
 SPELT: dict[str, str] = {
     # As Linux has it: as LLVM has it. What a step's speed depends on, widest last.

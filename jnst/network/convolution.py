@@ -19,6 +19,7 @@ from jnst.base import Params, check_one_of, matmul
 from jnst.network.frugal import Maps, relu
 from jnst.network.layers import IMAGE_LAYER, backbone_of, canonical_layer, layer_names
 from jnst.network.winograd import transformed_kernel, winograd
+from jnst.processor import multiplies_bfloat16
 
 CONVOLUTIONS = ("auto", "xla", "winograd")
 PRECISIONS = ("default", "high", "highest")
@@ -68,8 +69,9 @@ def prepare(
 
     Returns:
       The parameters as deep as asked, convolutions in the type of activations (float64
-      is left alone: rounding would show); those that were given in float32, stay so and
-      are to use Winograd or one product have one of `PREPARED` in place of "kernel".
+      is left alone: rounding would show); those that were given in float32 and are to
+      use Winograd or one product have one of `PREPARED` in place of "kernel". Of these
+      Winograd's is float32 where a CPU would convert bfloat16 before it multiplies.
 
     Raises:
       ValueError: For an unknown convolution or layer.
@@ -87,10 +89,11 @@ def prepare(
         for name, layer in params.items()
         if name in kept
     }
+    factors = dtype if multiplies_bfloat16() else "float32"
     for name in used:
         layer, given = found.get(name, {}), params.get(name, {})
-        kernel = layer.get("kernel")
-        if kernel is None or not kernel.dtype == given["kernel"].dtype == jnp.float32:
+        kernel = given.get("kernel")
+        if kernel is None or kernel.dtype != jnp.float32:
             continue
         *_, incoming, outgoing = kernel.shape
         if incoming >= least:
@@ -98,10 +101,10 @@ def prepare(
             tile = 2 if deep and pixels < LARGE_IMAGE else 4
             found[name] = {
                 "bias": layer["bias"],
-                WINOGRAD: transformed_kernel(kernel, tile),
+                WINOGRAD: transformed_kernel(kernel, tile).astype(factors),
             }
         elif convolution == "auto" and incoming < FEW_CHANNELS and outgoing >= least:
-            columns = kernel.reshape(-1, outgoing)
+            columns = layer["kernel"].reshape(-1, outgoing)
             found[name] = {"bias": layer["bias"], COLUMNS: columns}
     return found
 
@@ -133,7 +136,7 @@ def convolve(
         the kernel.
       padding: How the border is continued, as `jnp.pad` calls it.
       precision: One of `PRECISIONS`; Winograd's, whose transforms would amplify
-        rounding, is always the highest.
+        rounding, is always the highest that the type of its kernel has.
       rectify: Whether a ReLU follows.
 
     Returns:
@@ -145,10 +148,10 @@ def convolve(
     bias = layer["bias"].astype(maps.dtype).reshape(1, 1, 1, -1)
     zeros = padding == "constant"
     if WINOGRAD in layer:
-        if not zeros or maps.dtype != jnp.float32:
+        if not zeros or maps.dtype not in (jnp.float32, jnp.bfloat16):
             raise ValueError(
-                f"Winograd's convolution has zeros beyond the border and float32 maps, "
-                f"not {padding!r} and {maps.dtype}; set convolution=xla"
+                "Winograd's convolution has zeros beyond the border and float32 or "
+                f"bfloat16 maps, not {padding!r} and {maps.dtype}; set convolution=xla"
             )
         return winograd(maps, layer[WINOGRAD], bias, rectify)
     if COLUMNS in layer:

@@ -80,8 +80,8 @@ class ObjectiveFields:
         _check_terms(self.terms)
         if self.convolution == "winograd" and not winograd_serves(self):
             raise ValueError(
-                "convolution=winograd needs dtype=float32, and padding=zeros or "
-                "padding_layers=first; set convolution=auto"
+                "convolution=winograd needs padding=zeros or padding_layers=first; set "
+                "convolution=auto"
             )
 
 
@@ -123,7 +123,6 @@ def active_terms(terms: Sequence[Term]) -> tuple[Term, ...]:
 def winograd_serves(fields: ObjectiveFields) -> bool:
     """Tell whether Winograd's convolution can do what a recipe's network does.
 
-    It is for float32 and zeros beyond the border; the first convolution is XLA's.
+    It is for zeros beyond the border; the first convolution is another's.
     """
-    zeros = fields.padding == "zeros" or fields.padding_layers == "first"
-    return zeros and fields.dtype == "float32"
+    return fields.padding == "zeros" or fields.padding_layers == "first"
