@@ -15,7 +15,7 @@ from jnst.losses import STYLE_LOSSES
 from jnst.recipes import RECIPES
 from jnst.weights import save_weights
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
+pytestmark = pytest.mark.usefixtures("quicker_compile")
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
@@ -42,6 +42,7 @@ def own_loss_text():
     return block_with("channel_means")
 
 
+@pytest.mark.slow
 def test_the_functional_section_runs_as_written(pictures, capsys):
     namespace = {}
     exec(block_with("value_and_grad"), namespace)
