@@ -60,10 +60,13 @@ def cpu_digest(*, known: str | Path = KNOWN) -> str:
 
 
 @functools.cache
+def _cpu_multiplies_bfloat16() -> bool:
+    return bool(cpu_flags() & set(INSTRUCTIONS))
+
+
 def multiplies_bfloat16() -> bool:
     """Tell whether JAX's first device multiplies bfloat16 faster than float32.
 
     Accelerators do; a CPU does if it has one of `INSTRUCTIONS`.
     """
-    on_cpu = jax.default_backend() == "cpu"
-    return not on_cpu or bool(cpu_flags() & set(INSTRUCTIONS))
+    return jax.default_backend() != "cpu" or _cpu_multiplies_bfloat16()

@@ -130,6 +130,18 @@ def jitted(
     )
 
 
+def jitted_for(
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    *,
+    static: tuple[Any, ...] = (),
+    donated: tuple[int, ...] = (),
+) -> Any:
+    """Return `jitted` as these arguments, see `compiled`, want it."""
+    how = {"static": len(static), "donated": donated, "half": in_half(arguments)}
+    return jitted(function, **how)
+
+
 def compiled(
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
@@ -150,8 +162,7 @@ def compiled(
       with all these arguments; and the seconds it took.
     """
     start = time.perf_counter()
-    how = {"static": len(static), "donated": donated, "half": in_half(arguments)}
-    program = jitted(function, **how)
+    program = jitted_for(function, arguments, static=static, donated=donated)
     _make_room(program, program_key(function, arguments, static))
     lowered = program.lower(*arguments, *static)
     lowered.compile()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from jnst import program
+from jnst.processor import cpu_digest
 
 RUN = """
 import json, sys
@@ -75,8 +76,19 @@ def test_nothing_is_kept_where_jax_is_told_not_to():
 
 
 def test_the_folder_is_named_by_the_processor():
-    folder = Path(program.cpu_digest())
-    assert len(folder.name) == 16 and int(folder.name, 16) >= 0
+    name = cpu_digest()
+    assert name == cpu_digest()
+    assert len(name) == 16 and int(name, 16) >= 0
+
+
+@pytest.mark.parametrize("told", ["flags\t\t: avx2", "Features\t: asimd"])
+def test_other_instructions_have_another_folder(told, tmp_path):
+    for name, line in (("one", told), ("same", told), ("other", told + " more")):
+        (tmp_path / name).write_text(f"processor\t: 0\n{line}\n\nprocessor\t: 1\n")
+    one, same, other = (
+        cpu_digest(known=tmp_path / x) for x in ("one", "same", "other")
+    )
+    assert one == same != other
 
 
 @pytest.mark.parametrize("native", [False, True])

@@ -98,6 +98,17 @@ def test_parameters_prepared_for_large_images_are_found_too(
     assert tiles == [36, 16]
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_parameters_of_a_cpu_that_multiplies_bfloat16_are_found_on_another(
+    weights, tmp_path, monkeypatch, there
+):
+    monkeypatch.setattr(convolution, "multiplies_bfloat16", lambda: there)
+    objective = made(weights, convolution="winograd", dtype="bfloat16")
+    jnst.save(tmp_path / "a", objective, jnst.init(objective))
+    monkeypatch.setattr(convolution, "multiplies_bfloat16", lambda: not there)
+    assert_same(jnst.load(tmp_path / "a", weights=weights)[0], objective)
+
+
 def test_functions_cannot_be_saved(weights, tmp_path):
     path = tmp_path / "a.safetensors"
     own = jnst.Term("own", lambda maps: maps["image"].mean(), ("image",))

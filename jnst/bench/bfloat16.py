@@ -12,7 +12,7 @@ def slow_bfloat16(dtypes: Collection[str], *, known: str | Path = KNOWN) -> str 
     """Return a line to warn with where bfloat16 is slower than float32.
 
     On a CPU without `INSTRUCTIONS` products are taken in float32, so that a step takes
-    as long as float32's by Winograd's algorithm, and twice as long by the definition.
+    as long as float32's by Winograd's algorithm, and longer by the definition.
 
     Args:
       dtypes: Types of activations that are about to run.

@@ -122,12 +122,13 @@ def params_from(document: Mapping[str, Any], weights: Any) -> PyTree:
         depth = [k for k in params if k.startswith("conv") and k in names]
         order = [k for k in params if k.startswith("conv")]
         deepest = [k for k, known in zip(order, depth, strict=False) if k == known]
-        # How large the pictures were is not told.
-        sizes = itertools.product(("auto", "winograd"), (0, LARGE_IMAGE))
-        ways = sizes if document["prepared"] else [("xla", 0)]
-        for choice, pixels in ways if deepest else ():
-            how = {"convolution": choice, "pixels": pixels}
-            dtype = document["network"]["dtype"]
+        # Neither how large the pictures were is told, nor what the device multiplied.
+        dtype = document["network"]["dtype"]
+        types = dict.fromkeys((dtype, "float32"))
+        ways = itertools.product(("auto", "winograd"), (0, LARGE_IMAGE), types)
+        known = ways if document["prepared"] else [("xla", 0, None)]
+        for choice, pixels, factors in known if deepest else ():
+            how = {"convolution": choice, "pixels": pixels, "factors": factors}
             found = prepare(params, deepest[-1:], dtype=dtype, **how)
             if tensors_sha256(to_arrays(found, "")) == document["params_sha256"]:
                 return found

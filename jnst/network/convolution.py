@@ -55,6 +55,7 @@ def prepare(
     convolution: str,
     dtype: str = "float32",
     pixels: int = 0,
+    factors: str | None = None,
 ) -> Params:
     """Bring frozen kernels into the form that steps use, once.
 
@@ -66,12 +67,13 @@ def prepare(
         definition everywhere, "winograd" for every convolution but the first.
       dtype: Type of activations, "float32" or "bfloat16".
       pixels: Of the largest image that the network will see, for `LARGE_IMAGE`.
+      factors: Type of Winograd's kernels; None for `dtype` where the device multiplies
+        that, and float32 where a CPU would convert it first.
 
     Returns:
       The parameters as deep as asked, convolutions in the type of activations (float64
       is left alone: rounding would show); those that were given in float32 and are to
-      use Winograd or one product have one of `PREPARED` in place of "kernel". Of these
-      Winograd's is float32 where a CPU would convert bfloat16 before it multiplies.
+      use Winograd or one product have one of `PREPARED` in place of "kernel".
 
     Raises:
       ValueError: For an unknown convolution or layer.
@@ -89,7 +91,7 @@ def prepare(
         for name, layer in params.items()
         if name in kept
     }
-    factors = dtype if multiplies_bfloat16() else "float32"
+    factors = factors or (dtype if multiplies_bfloat16() else "float32")
     for name in used:
         layer, given = found.get(name, {}), params.get(name, {})
         kernel = given.get("kernel")

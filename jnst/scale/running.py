@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from jnst.program import compiled, in_half, jitted, program_key
+from jnst.program import compiled, jitted_for, program_key
 
 Run = Callable[..., Any]
 """Calls a function with arrays; `static` are its last arguments, `donated` positions of
@@ -21,8 +21,8 @@ def run(
     donated: tuple[int, ...] = (),
 ) -> Any:
     """Call a function under `jax.jit`, with this backend's options."""
-    how = {"static": len(static), "donated": donated, "half": in_half(arguments)}
-    return jitted(function, **how)(*arguments, *static)
+    program = jitted_for(function, arguments, static=static, donated=donated)
+    return program(*arguments, *static)
 
 
 class Compiling:

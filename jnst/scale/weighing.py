@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jnst.program import in_half, jitted, program_key
+from jnst.program import jitted_for, program_key
 
 
 class Held(jax.ShapeDtypeStruct):
@@ -82,8 +82,7 @@ class Weighing:
     ) -> tuple[Any, int]:
         """Return what a function gives, as shapes, and its bytes beside arguments."""
         begun = time.perf_counter()
-        how = {"static": len(static), "donated": donated, "half": in_half(arguments)}
-        program = jitted(function, **how)
+        program = jitted_for(function, arguments, static=static, donated=donated)
         needs = program.lower(*arguments, *static).compile().memory_analysis()
         self.seconds += time.perf_counter() - begun
         found = jax.eval_shape(lambda *a: function(*a, *static), *arguments)
