@@ -25,8 +25,15 @@ from jnst.drivers.record import device, versions
 from jnst.files import write_json
 
 WEIGHTS = "vgg19"
+SIZES = {"scale_ratio": math.sqrt(2), "min_size_px": 128}
 RESIZED = {"moments": "resized", "cooldown": 0.0}  # as crowsonkb's own code does
-LONG = {"scale_steps": (1000, 500), "learning_rate": 0.02, "ema": 0.99, **RESIZED}
+STEADY = {"beta2": 0.99, "ema": 0.9, "learning_rate": 0.1}
+LONG = (
+    SIZES
+    | RESIZED
+    | {"scale_steps": (1000, 500), "learning_rate": 0.02, "beta2": 0.99, "ema": 0.99}
+)
+THREE = SIZES | {"scale_steps": (80, 40, 140)}
 LBFGS = {
     "optimizer": "lbfgs_torch",
     "learning_rate": 1.0,
@@ -35,12 +42,13 @@ LBFGS = {
     "cooldown": 0.0,
 }
 RIVALS = {
-    "default recipe: Adam, coarse to fine": {},
-    "Adam, neither moments rescaled nor a cooldown": RESIZED,
-    "Adam, one size": {"scale_ratio": 1.0, "scale_steps": (180,)},
-    "L-BFGS, coarse to fine": LBFGS,
-    "L-BFGS, one size": LBFGS | {"scale_ratio": 1.0, "scale_steps": (180,)},
-    "recipe jnst-lbfgs: half the steps": LBFGS | {"scale_steps": (80, 40)},
+    "default recipe: Adam, one size": {},
+    "Adam with second moments of 100 steps": STEADY | {"cooldown": 0.4},
+    "the same from three sizes": THREE | STEADY | {"cooldown": 0.4},
+    "the same, moments not rescaled, no cooldown": THREE | STEADY | RESIZED,
+    "L-BFGS, three sizes": LBFGS | THREE,
+    "L-BFGS, one size": LBFGS | {"scale_steps": (180,)},
+    "recipe jnst-lbfgs: half the steps": LBFGS | SIZES | {"scale_steps": (80, 40)},
 }
 NEAR = 0.99, 1.25  # losses on the picture, of the goal
 

@@ -1,5 +1,6 @@
 """Pictures so long that their coarse sizes are too small for the layers."""
 
+import math
 import re
 
 import jax
@@ -15,6 +16,7 @@ from jnst.losses import CONTENT_LOSSES, IMAGE_LOSSES, STYLE_LOSSES
 from jnst.losses.rows import least_side, with_options
 
 SQUARE = picture(40, 48, 2)
+SIZES = {"scale_ratio": math.sqrt(2), "min_size_px": 128}
 
 
 @pytest.fixture
@@ -52,13 +54,14 @@ def shapes(plan):
     ],
 )
 def test_stages_too_small_for_the_layers_are_left_out(plan, content, size_px, expected):
-    assert shapes(plan(content, (30, 40), size_px=size_px)) == expected
+    assert shapes(plan(content, (30, 40), size_px=size_px, **SIZES)) == expected
 
 
 def test_steps_are_split_over_the_stages_that_are_left(plan):
-    found = plan((100, 1200), (30, 40), size_px=512)
+    fields = SIZES | {"scale_steps": (80, 40, 140)}
+    found = plan((100, 1200), (30, 40), size_px=512, **fields)
     assert [stage.steps for stage in found.stages] == [80, 40, 140]
-    found = plan((100, 1200), (30, 40), size_px=512, steps=26)
+    found = plan((100, 1200), (30, 40), size_px=512, steps=26, **fields)
     assert [stage.steps for stage in found.stages] == [8, 4, 14]
 
 
@@ -69,14 +72,14 @@ def test_a_texture_may_be_long(plan):
 
 @pytest.mark.parametrize("recipe", ["jnst", "crowsonkb"])
 def test_a_long_style_is_not_brought_below_what_the_layers_need(plan, recipe):
-    found = plan((30, 40), (50, 500), recipe, size_px=400)
+    found = plan((30, 40), (50, 500), recipe, size_px=400, **SIZES)
     assert [stage.styles for stage in found.stages] == [
         ((16, 160),),  # 14 x 141 otherwise
         ((20, 200),),
         ((28, 283),),
         ((40, 400),),
     ]
-    found = plan((30, 40), (50, 500), recipe, size_px=128)  # nor at full size
+    found = plan((30, 40), (50, 500), recipe, size_px=128, **SIZES)  # nor at full size
     assert [stage.styles for stage in found.stages] == [((16, 160),)]
 
 

@@ -106,7 +106,7 @@ def test_bad_input_is_one_line_and_code_2(
 
 def test_sizes_before_the_largest_leave_something_behind(monkeypatch):
     """Two sizes are compiled; each of the others adds what the second added."""
-    plan = planned(256)
+    plan = planned(256, scale_ratio=1.4, min_size_px=128)
     assert len(plan.stages) == 3
     told = {
         plan.stages[0]: Needs(10, 400, 800, 7.0),

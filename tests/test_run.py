@@ -63,7 +63,7 @@ def test_the_result_keeps_its_contract(run):
 
 
 def test_history_is_the_objective_before_each_update(run):
-    fields = {"tv_weight": 0.0, "ema": 0.0, "shift_px": 0}
+    fields = {"tv_weight": 0.0, "ema": 0.0, "shift_px": 0, "cooldown": 0.0}
     result = run(steps=3, returns="last", **fields)
     # The first image is the content itself: no content loss yet.
     assert result.history["content"][0] == 0 and result.history["content"][1] > 0

@@ -50,6 +50,27 @@ def test_a_size_below_the_least_is_not_divided():
     assert scales(512, jnst.Recipe().schedule) == [512]
 
 
+@pytest.mark.parametrize(
+    ("size_px", "sizes", "steps"),
+    [
+        (128, [128], [110]),
+        (510, [510], [110]),
+        (512, [256, 512], [60, 110]),
+        (2048, [256, 512, 1024, 2048], [60, 60, 60, 110]),
+    ],
+)
+def test_the_default_begins_at_half_the_size_where_that_is_large(size_px, sizes, steps):
+    schedule = jnst.RECIPES["jnst"].schedule
+    assert scales(size_px, schedule) == sizes
+    assert steps_per_scale(len(sizes), schedule) == steps
+
+
+def test_the_defaults_adam_remembers_long_enough_to_converge():
+    """Reddi et al, "On the Convergence of Adam and Beyond", ICLR 2018, theorem 4."""
+    optimizer = jnst.RECIPES["jnst"].optimization
+    assert optimizer.beta1 < optimizer.beta2**0.5
+
+
 def test_stages_end_at_exactly_the_shape_asked_for():
     recipe = jnst.Recipe(scale_ratio=2.0, min_size_px=10, scale_steps=(7, 3))
     assert stages((33, 47), 47, recipe.schedule) == [
