@@ -27,7 +27,7 @@ from jnst.files import write_json
 WEIGHTS = "vgg19"
 SIZES = {"scale_ratio": math.sqrt(2), "min_size_px": 128}
 RESIZED = {"moments": "resized", "cooldown": 0.0}  # as crowsonkb's own code does
-STEADY = {"beta2": 0.99, "ema": 0.9, "learning_rate": 0.1}
+STEADY = {"beta2": 0.99, "ema": 0.9, "learning_rate": 0.1, "cooldown": 0.4}
 LONG = (
     SIZES
     | RESIZED
@@ -43,8 +43,8 @@ LBFGS = {
 }
 RIVALS = {
     "default recipe: Adam, one size": {},
-    "Adam with second moments of 100 steps": STEADY | {"cooldown": 0.4},
-    "the same from three sizes": THREE | STEADY | {"cooldown": 0.4},
+    "Adam with second moments of 100 steps": STEADY,
+    "the same from three sizes": THREE | STEADY,
     "the same, moments not rescaled, no cooldown": THREE | STEADY | RESIZED,
     "L-BFGS, three sizes": LBFGS | THREE,
     "L-BFGS, one size": LBFGS | {"scale_steps": (180,)},

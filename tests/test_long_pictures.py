@@ -79,7 +79,7 @@ def test_a_long_style_is_not_brought_below_what_the_layers_need(plan, recipe):
         ((28, 283),),
         ((40, 400),),
     ]
-    found = plan((30, 40), (50, 500), recipe, size_px=128, **SIZES)  # nor at full size
+    found = plan((30, 40), (50, 500), recipe, size_px=128)  # nor at full size
     assert [stage.styles for stage in found.stages] == [((16, 160),)]
 
 

@@ -73,10 +73,11 @@ def test_steps_that_shift_are_the_same_in_tiles(plain, most_kept, monkeypatch):
 
 
 def test_a_run_from_coarse_to_fine_is_the_same_in_tiles():
-    changes = {"steps": 5, "scale_steps": (2, 3), "scale_ratio": 1.4, "min_size_px": 59}
-    changes["returns"] = "ema"
+    sizes = {"steps": 5, "scale_steps": (2, 3), "scale_ratio": 1.4, "min_size_px": 59}
     results = [
-        jnst.stylize(CONTENT, STYLE, tile_px=tile_px, **(FIELDS | changes))
+        jnst.stylize(
+            CONTENT, STYLE, tile_px=tile_px, **(FIELDS | sizes | {"returns": "ema"})
+        )
         for tile_px in ("none", 64)
     ]
     assert [stage.shape for stage in results[1].stages] == [(50, 59), (71, 83)]

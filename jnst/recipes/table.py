@@ -64,7 +64,7 @@ RECIPES: dict[str, Recipe] = {
         returns="ema",
         shift_px=8,
         source="Ours, the default: crowsonkb's losses brought to the scale of the "
-        "original VGG19, and as low as its 2000 steps end in about 90, since second "
+        "original VGG19, and after some 90 steps as low as its 2000 end, since second "
         "moments that forget soon let steps be long. "
         "All terms are means, so that weights do not change with size. Steps see the "
         "image shifted in turn, as crowsonkb/style_transfer did, or pooling's grid "
@@ -76,10 +76,10 @@ RECIPES: dict[str, Recipe] = {
         scale_ratio=math.sqrt(2),
         optimizer="lbfgs_torch",
         learning_rate=1.0,
-        source="Ours: the default's objective by L-BFGS, to compare with: after 24 s "
-        "5 % above what the default reaches in 27 (benchmarks/time_to_quality.py). "
-        "L-BFGS wants a loss that is the same function at every step; sampled ones are "
-        "not.",
+        source="Ours: the default's objective by L-BFGS, to compare with: at 256 px on "
+        "two CPU cores after 24 s 5 % above what the default reaches in 27 "
+        "(benchmarks/time_to_quality.py, JAX 0.10.2). L-BFGS wants a loss that is the "
+        "same function at every step; sampled ones are not.",
     ),
     "notebook-texture": Recipe(
         **NOTEBOOK,  # type: ignore[arg-type]
